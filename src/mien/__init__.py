@@ -1,0 +1,1 @@
+"""mien: swap, edit, debug and anonymise faces in pictures and video."""

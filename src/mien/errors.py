@@ -1,0 +1,205 @@
+"""Every error that mien raises on purpose, in one tree.
+
+    MienError
+    ├── InputError                 invalid_input
+    │   ├── OptionError            invalid_option
+    │   ├── InputMissing           input_missing
+    │   ├── UnsupportedMedia       unsupported_media
+    │   ├── CorruptMedia           corrupt_media
+    │   ├── MediaTooLarge          media_too_large
+    │   ├── UnsafeInput            unsafe_input
+    │   └── NoFace                 no_face
+    ├── OutputError                output_failed
+    │   ├── OutputNotWritable      output_not_writable
+    │   ├── DiskFull               disk_full
+    │   └── OutputIsInput          output_is_input
+    ├── ModelError                 model_failed
+    │   ├── ModelUnknown           model_unknown
+    │   ├── ModelMissing           model_missing
+    │   ├── ModelCorrupt           model_corrupt
+    │   └── ModelForbidden         model_forbidden
+    ├── ProviderError              provider_failed
+    ├── OutOfMemory                out_of_memory
+    └── Canceled                   canceled
+
+An error is one sentence for its reader: what is wrong with which input, and what to do. It knows its stable
+``code``, the ``exit_code`` of the command line, the ``http_status`` of the service, and whether the same call may
+succeed later (``retryable``). Code outside this tree that fails is a defect of mien: exit code 1, status 500.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MienError(Exception):
+    """Root of all errors that mien raises on purpose; the message is one sentence for the user."""
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+
+class InputError(MienError, ValueError):
+    """Something about the input is wrong; the same input will fail again."""
+
+    code = "invalid_input"
+    exit_code = 10
+    http_status = 422
+
+
+class OptionError(InputError):
+    """An option has an unknown name or a value outside its range."""
+
+    code = "invalid_option"
+    exit_code = 2
+
+
+class InputMissing(InputError, FileNotFoundError):
+    """A named input file does not exist or cannot be opened."""
+
+    code = "input_missing"
+    exit_code = 11
+    http_status = 404
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class UnsupportedMedia(InputError):
+    """The file is whole, but of a kind that mien does not read or write."""
+
+    code = "unsupported_media"
+    exit_code = 12
+    http_status = 415
+
+
+class CorruptMedia(InputError):
+    """The file is empty, truncated, or is not what its name says."""
+
+    code = "corrupt_media"
+    exit_code = 13
+
+
+class MediaTooLarge(InputError):
+    """The file is over a limit of bytes, pixels or duration."""
+
+    code = "media_too_large"
+    exit_code = 14
+    http_status = 413
+
+
+class UnsafeInput(InputError):
+    """The content policy, or the media allow-list, refuses the input."""
+
+    code = "unsafe_input"
+    exit_code = 15
+
+
+class NoFace(InputError):
+    """A face is needed and none was found."""
+
+    code = "no_face"
+    exit_code = 16
+
+
+class OutputError(MienError, OSError):
+    """The result could not be written; nothing was left behind."""
+
+    code = "output_failed"
+    exit_code = 20
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class OutputNotWritable(OutputError):
+    """The output folder is missing or read-only."""
+
+    code = "output_not_writable"
+    exit_code = 21
+
+
+class DiskFull(OutputError):
+    """The disk that holds the output or the work area is full."""
+
+    code = "disk_full"
+    exit_code = 22
+    http_status = 507
+    retryable = True
+
+
+class OutputIsInput(OutputError):
+    """The output path names one of the inputs."""
+
+    code = "output_is_input"
+    exit_code = 23
+    http_status = 422
+
+
+class ModelError(MienError):
+    """A model cannot be used."""
+
+    code = "model_failed"
+    exit_code = 30
+
+
+class ModelUnknown(ModelError, KeyError):
+    """The catalogue has no model of that name."""
+
+    code = "model_unknown"
+    exit_code = 31
+    http_status = 422
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ModelMissing(ModelError):
+    """The model is not here and could not be downloaded."""
+
+    code = "model_missing"
+    exit_code = 32
+    http_status = 503
+    retryable = True
+
+
+class ModelCorrupt(ModelError):
+    """The model file has the wrong hash, or is not a model of the expected shape."""
+
+    code = "model_corrupt"
+    exit_code = 33
+
+
+class ModelForbidden(ModelError):
+    """The settings forbid models with this licence."""
+
+    code = "model_forbidden"
+    exit_code = 34
+    http_status = 403
+
+
+class ProviderError(MienError):
+    """An execution provider or an encoder that was asked for does not open on this machine."""
+
+    code = "provider_failed"
+    exit_code = 40
+
+
+class OutOfMemory(MienError, MemoryError):
+    """There was not enough memory on the device or the machine."""
+
+    code = "out_of_memory"
+    exit_code = 41
+    http_status = 503
+    retryable = True
+
+
+class Canceled(MienError):
+    """The run was stopped on request; finished segments are kept."""
+
+    code = "canceled"
+    exit_code = 130
+    http_status = 409
+    retryable = True

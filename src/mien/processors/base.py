@@ -1,0 +1,117 @@
+"""The contract of a processor: a class that turns one frame into another, with its options declared beside it.
+
+A processor is found through the entry-point group ``mien.processors``, ours and those of other people alike:
+
+    [project.entry-points."mien.processors"]
+    face_swapper = "mien.processors.face_swapper:FaceSwapper"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from mien.options import Options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.faces.analyser import Analyser
+    from mien.inference.runtime import Runtime
+    from mien.models.store import ModelStore
+    from mien.types import Face, Frame, MediaInfo
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a processor may use while it prepares for one step."""
+
+    models: ModelStore
+    runtime: Runtime
+    analyser: Analyser
+    """Finds faces in still pictures: sources, references."""
+    sources: tuple[Path, ...]
+    target: MediaInfo
+    settings_of: Callable[[type[Options]], Any]
+    """The values of any option group of the step: ``run.settings_of(MaskOptions).blur``."""
+    notice: Callable[[str], None]
+    """Tells the user one line, such as which model was chosen."""
+
+
+@dataclass(slots=True)
+class FrameContext:
+    """One frame on its way through the processors of a step.
+
+    ``image`` is what a processor changes (replace it, or write into it: it is this run's own array); ``target`` is
+    the frame as it was read and must not be changed. ``faces`` are all faces of ``target``, found once for all
+    processors; ``selected`` those that the selector options leave, in its order.
+    """
+
+    image: Frame
+    target: Frame
+    index: int
+    time: float
+    """Seconds since the start of the clip."""
+    find_faces: Callable[[], tuple[Face, ...]]
+    select_faces: Callable[[tuple[Face, ...]], tuple[Face, ...]]
+    alpha: NDArray[np.uint8] | None = None
+    """H×W opacity, where the picture has one or a processor makes one."""
+    cut: bool = False
+    """True on the first frame of a new scene: state kept over time must start afresh."""
+    shared: dict[str, Any] = field(default_factory=dict)
+    """Results that several processors of the frame need (masks, crops), by a key of their maker's choice."""
+    _faces: tuple[Face, ...] | None = None
+    _selected: tuple[Face, ...] | None = None
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """All faces of the frame; found on first use."""
+        if self._faces is None:
+            self._faces = self.find_faces()
+        return self._faces
+
+    @property
+    def selected(self) -> tuple[Face, ...]:
+        """The faces to work on, in the selector's order."""
+        if self._selected is None:
+            self._selected = self.select_faces(self.faces)
+        return self._selected
+
+
+class Processor(Generic[O, S]):
+    """Base of all processors. An instance holds nothing; what a step needs lives in the state that it prepares."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[Options]]
+    summary: ClassVar[str] = ""
+    """One line for lists and forms."""
+    needs_source: ClassVar[bool] = False
+    needs_faces: ClassVar[bool] = True
+    synthetic: ClassVar[bool] = True
+    """True if the result shows something that was not there (marked as composite), False for mere enhancement."""
+    sequential: ClassVar[bool] = False
+    """True if frames must come in order, one at a time, because the state changes with each."""
+    lookahead: ClassVar[int] = 0
+    """How many later frames must have been analysed before a frame is processed."""
+
+    def models(self, options: O) -> Sequence[str]:
+        """Names of the catalogue entries that must be present."""
+        return ()
+
+    def prepare(self, run: RunContext, options: O) -> S:
+        """Do once what does not change from frame to frame. Raises InputError for sources that cannot serve."""
+        raise NotImplementedError
+
+    def process(self, frame: FrameContext, state: S) -> None:
+        """Replace or change ``frame.image`` (and ``frame.alpha``)."""
+        raise NotImplementedError
+
+    def output_size(self, options: O, width: int, height: int) -> tuple[int, int]:
+        """Size of the frame after this processor."""
+        return width, height
