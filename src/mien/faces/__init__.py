@@ -1,1 +1,1 @@
-
+"""Faces: found, followed, described and chosen. Arrays in, arrays out."""
