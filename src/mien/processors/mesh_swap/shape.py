@@ -1,0 +1,126 @@
+"""Shape transfer: the target's mesh, moved towards the source's features while keeping the target's expression.
+
+All shapes are pose-free: units of the mean face (eye centres 1000 apart), seen from the front.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.faces.canonical import EYE_CORNERS, IRIS_POINTS, MESH_COUNT, Floats, Indices, canonical
+from mien.processors.mesh_swap.harmonic import harmonic_fill, union
+
+OPEN_EYE = 0.26
+"""Opening of a relaxed open eye: lid distance over eye width (measured on portraits)."""
+MOST = 300.0
+"""Longest displacement, mean-face units."""
+
+_LID_PAIRS = ((246, 7), (161, 163), (160, 144), (159, 145), (158, 153), (157, 154), (173, 155))
+_LID_MIDDLE = {"left": (159, 145), "right": (386, 374)}
+_LIP_PAIRS = (
+    ((37, 82), (0, 13), (267, 312), (39, 81), (269, 311), (40, 80), (270, 310))
+    + ((84, 87), (17, 14), (314, 317), (181, 178), (405, 402), (91, 88), (321, 318))
+)  # fmt: skip
+_LIP_THICKNESS = 0.7
+_CLOSING_LINE = 0.25
+"""Where lids meet: this share of the way from the lower lid to the upper one."""
+
+
+def eye_opening(shape: Floats) -> tuple[float, float]:
+    """Opening of the image-left and the image-right eye: lid distance over eye width."""
+    return tuple(  # type: ignore[return-value]
+        _distance(shape, *_LID_MIDDLE[side]) / max(_distance(shape, *EYE_CORNERS[side]), 1e-3) for side in EYE_CORNERS
+    )
+
+
+def mouth_opening(shape: Floats) -> float:
+    """Opening of the mouth: lip distance over mouth width."""
+    return _distance(shape, 13, 14) / max(_distance(shape, 78, 308), 1e-3)
+
+
+def transfer(source: Floats, target: Floats, open_eye: tuple[float, float], amount: float) -> Floats:
+    """Move the target's pose-free shape (474×3) towards the source's; returns 474×3.
+
+    ``open_eye`` is how wide each of the target's eyes is when open: what its lids do relative to that, the source's
+    lids do. ``amount`` 0 leaves the target's shape, 1 takes over all of what is identity.
+    """
+    moved = np.zeros((MESH_COUNT, 3), np.float32)
+    for side, opened in zip(EYE_CORNERS, open_eye, strict=True):
+        _move_eye(moved, source, target, side, opened)
+    _move_lips(moved, source, target)
+    nose = canonical().groups["nose"]
+    moved[nose] = source[nose] - target[nose]
+    controls = _controls()
+    free, matrix = harmonic_fill(controls)
+    moved[free] = matrix @ moved[np.asarray(controls)]
+    length = np.linalg.norm(moved, axis=1, keepdims=True)
+    moved *= np.minimum(1.0, MOST / np.maximum(length, 1e-3))
+    return target + amount * moved
+
+
+@cache
+def _controls() -> tuple[int, ...]:
+    data = canonical()
+    names = ("oval", "nose", "eye_left", "eye_right", "brow_left", "brow_right")
+    irises = np.asarray(sum(IRIS_POINTS.values(), ()))
+    lips = [rows.ravel() for rows in data.lip_rows]
+    return union([*(data.groups[name] for name in names), *lips, irises])
+
+
+@cache
+def _lid_pairs(side: str) -> tuple[Indices, Indices]:
+    """Upper and lower lid points, outer to inner."""
+    upper, lower = np.asarray(_LID_PAIRS, np.int32).T
+    mirror = canonical().mirror
+    return (upper, lower) if side == "left" else (mirror[upper], mirror[lower])
+
+
+def _move_eye(moved: Floats, source: Floats, target: Floats, side: str, opened: float) -> None:
+    corners = np.asarray(EYE_CORNERS[side])
+    upper, lower = _lid_pairs(side)
+    opening = _distance(target, *_LID_MIDDLE[side]) / max(_distance(target, *EYE_CORNERS[side]), 1e-3)
+    closed_by = float(np.clip((opening / opened - 0.1) / 0.75, 0.0, 1.15))
+    meeting = source[lower] + _CLOSING_LINE * (source[upper] - source[lower])
+    moved[upper] = meeting + closed_by * (source[upper] - meeting) - target[upper]
+    moved[lower] = meeting + closed_by * (source[lower] - meeting) - target[lower]
+    moved[corners] = source[corners] - target[corners]
+    iris = np.asarray(IRIS_POINTS[side])
+    moved[iris] = _seat(source[corners], target[corners], target[iris]) - target[iris]
+    brow = canonical().groups[f"brow_{side}"]
+    difference = source[brow] - target[brow]
+    difference[:, 1] -= 0.5 * difference[:, 1].mean()
+    moved[brow] = difference
+
+
+def _seat(source_corners: Floats, target_corners: Floats, points: Floats) -> Floats:
+    """Carry points of the target's eye into the source's: by the corners' place, width and tilt."""
+    old, new = ((ends[1, :2] - ends[0, :2]).astype(np.float64) for ends in (target_corners, source_corners))
+    width = float(np.clip(np.hypot(*new) / max(np.hypot(*old), 1e-3), 0.8, 1.25))
+    turn = np.arctan2(new[1], new[0]) - np.arctan2(old[1], old[0])
+    cos, sin = width * np.cos(turn), width * np.sin(turn)
+    turned: NDArray[np.float64] = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, width]])
+    middle = target_corners.mean(0)
+    return np.asarray((points - middle) @ turned.T + source_corners.mean(0), np.float32)
+
+
+def _move_lips(moved: Floats, source: Floats, target: Floats) -> None:
+    """Shift the lips with the face and take over their thickness; width and opening are expression and stay."""
+    data = canonical()
+    shift = source[0] - target[0]
+    shift[0] = 0.0
+    for rows in data.lip_rows:
+        moved[rows] = shift
+    outer, inner = np.asarray(_LIP_PAIRS).T
+    thickness = (source[outer, 1] - source[inner, 1]) - (target[outer, 1] - target[inner, 1])
+    grown = np.zeros(MESH_COUNT, np.float32)
+    grown[outer] = _LIP_THICKNESS * thickness
+    for rows in data.lip_rows[:2]:
+        # Rows run from the inner to the outer lip; those between take their share of the growth.
+        moved[rows, 1] += np.linspace(0.0, 1.0, len(rows), dtype=np.float32)[:, None] * grown[rows[-1]]
+
+
+def _distance(points: Floats, first: int, second: int) -> float:
+    return float(np.linalg.norm(points[first] - points[second]))

@@ -1,0 +1,130 @@
+"""The source face, made ready once: shape, sharp and small versions, what of it is seen, and where it is skin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mien.faces.canonical import Floats, canonical, fit_pose, smoothstep, vertex_normals, with_lip_copies
+from mien.processors.mesh_swap import skin
+from mien.processors.mesh_swap.geometry import area, depth_of, gaussian, rasterise, window_around
+from mien.types import Frame, Points, Pose
+
+CELLS = 96
+"""Grid of the source's skin map and opacity."""
+
+_SMALLEST_MIP = 64
+_MIRROR_PENALTY = 6.0
+_HYSTERESIS = 8.0
+"""Degrees by which another source must be nearer before it takes over in a video (chosen, not measured)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceFace:
+    """One source face, cropped; ``points`` (494×3, lip copies included) are pixels of its crop."""
+
+    mips: tuple[Frame, ...]
+    """The crop in YCrCb and its halvings."""
+    points: Floats
+    shape: Floats
+    """474×3, pose-free."""
+    pose: Pose
+    seen: Floats
+    """494: how well each point faces the camera, 0…1."""
+    area: float
+    """Square pixels inside the oval."""
+    alpha: Floats
+    """96×96 over the crop: 0 where hair or glasses over the rim must not be carried over."""
+    skin: Floats
+    """96×96 over the crop."""
+    mirrored: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the crop."""
+        height, width = self.mips[0].shape[:2]
+        return width, height
+
+
+def prepare_source(image: Frame, mesh: Points) -> tuple[SourceFace, SourceFace] | None:
+    """Make a source ready, as it is and mirrored; None when its mesh is no face or lies outside the picture.
+
+    ``image`` H×W×3 BGR, ``mesh`` 474×3 in its pixels.
+    """
+    mirrored = mesh[canonical().mirror].copy()
+    mirrored[:, 0] = image.shape[1] - 1 - mirrored[:, 0]
+    straight = _prepare(image, mesh, mirrored=False)
+    flipped = _prepare(np.ascontiguousarray(image[:, ::-1]), mirrored, mirrored=True)
+    return None if straight is None or flipped is None else (straight, flipped)
+
+
+def closest(sources: Sequence[SourceFace], pose: Pose, current: SourceFace | None = None) -> SourceFace:
+    """The source whose head is turned most like ``pose``; ``current`` stays while it is nearly as good."""
+    best = min(sources, key=lambda source: _turn(source, pose))
+    if current is not None and _turn(current, pose) <= _turn(best, pose) + _HYSTERESIS:
+        return current
+    return best
+
+
+def _turn(source: SourceFace, pose: Pose) -> float:
+    turn = abs(source.pose.yaw - pose.yaw) + 0.6 * abs(source.pose.pitch - pose.pitch)
+    return turn + _MIRROR_PENALTY * source.mirrored
+
+
+def _prepare(image: Frame, mesh: Points, *, mirrored: bool) -> SourceFace | None:
+    height, width = image.shape[:2]
+    if not np.isfinite(mesh).all():
+        return None
+    window = window_around(mesh, (width, height))
+    if window is None:
+        return None
+    try:
+        fit = fit_pose(mesh)
+    except (ValueError, np.linalg.LinAlgError):
+        return None
+    crop = image[window.slices]
+    points = mesh - np.array([window.x, window.y, 0], np.float32)
+    seen = smoothstep(0.18, 0.50, vertex_normals(mesh)[:, 2]) * _inside(points, crop.shape)
+    alpha, skin_map = _opacity(crop, points, seen)
+    return SourceFace(
+        mips=_mips(crop),
+        points=with_lip_copies(points),
+        shape=fit.pose_free(mesh),
+        pose=fit.pose,
+        seen=np.append(seen, seen[canonical().lip_copies]).astype(np.float32),
+        area=max(area(mesh, canonical().groups["oval"]), 1.0),
+        alpha=alpha,
+        skin=skin_map,
+        mirrored=mirrored,
+    )
+
+
+def _inside(points: Floats, shape: tuple[int, ...]) -> Floats:
+    """1 for points inside the crop, 0 for those that the picture's edge cuts off."""
+    x, y = points[:, 0], points[:, 1]
+    return ((x >= 0) & (y >= 0) & (x <= shape[1] - 1) & (y <= shape[0] - 1)).astype(np.float32)
+
+
+def _mips(crop: Frame) -> tuple[Frame, ...]:
+    levels = [cv2.cvtColor(crop, cv2.COLOR_BGR2YCrCb)]
+    while min(levels[-1].shape[:2]) > _SMALLEST_MIP:
+        levels.append(cv2.pyrDown(levels[-1]))
+    return tuple(levels)
+
+
+def _opacity(crop: Frame, points: Floats, seen: Floats) -> tuple[Floats, Floats]:
+    """Opacity and skin map of the source, both 96×96 over its crop."""
+    data = canonical()
+    scale = np.array([CELLS / crop.shape[1], CELLS / crop.shape[0]], np.float32)
+    grid_points = (points[:, :2] + 0.5) * scale - 0.5
+    weights = np.stack([seen, data.central, data.occ], axis=1)
+    cells, _ = rasterise(grid_points, depth_of(points), data.surface_triangles, weights, (CELLS, CELLS))
+    visible, central, hair = cv2.split(np.maximum(cells, 0.0))
+    small = cv2.resize(crop, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    skin_map = skin.skin_map(small, central, visible)
+    alpha = cv2.erode(1.0 - hair * (1.0 - skin_map), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
+    alpha = gaussian(skin.guided_filter(skin.grey(small), alpha, 4, 1e-3), 1.5)
+    return np.clip(alpha, 0.0, 1.0), skin_map

@@ -1,0 +1,159 @@
+"""One face of one frame: move the shape, fetch the source's pixels, match them, and blend them in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mien.faces.canonical import Floats, PoseFit, canonical, fit_pose, smoothstep, vertex_normals
+from mien.processors.mesh_swap import colour, mask, mouth, sharpness, skin
+from mien.processors.mesh_swap.geometry import STATS, Window, area, depth_of, rasterise, window_around
+from mien.processors.mesh_swap.memory import COLOUR_EVERY, COLOUR_SHARE, SHARPNESS_EVERY, Memory
+from mien.processors.mesh_swap.shape import eye_opening, mouth_opening, transfer
+from mien.processors.mesh_swap.source import SourceFace, closest
+from mien.processors.mesh_swap.warp import FaceMap, face_map, fetch, sample
+from mien.types import Frame, Points
+
+SMALLEST = 24.0
+"""Height of the face in pixels below which a swap would only be a blur."""
+
+_TURNED = (62.0, 54.0)
+"""Yaw in degrees at which the swap is gone, and from which it fades."""
+_FARTHEST = 1e6
+_OVAL_TOP, _OVAL_BOTTOM = 10, 152
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSettings:
+    """The sliders of the swap."""
+
+    identity: float = 0.7
+    """0: the source's texture on the target's shape; 1: as much of its shape as the expression allows."""
+    feather: float = 0.06
+    """Width of the soft rim, share of the face's size."""
+    forehead: float = 0.5
+    """How far up the forehead the swap reaches; 1: to the hairline."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Target:
+    """The face to be replaced, with its new shape."""
+
+    mesh: Floats
+    fit: PoseFit
+    window: Window
+    placed: Floats
+    """474×3, pixels of the frame."""
+    mouth: float
+    """Opening of the mouth."""
+
+    def shut(self, closed: float) -> float:
+        return float(smoothstep(0.14, closed, self.mouth))
+
+
+def swap_face(
+    image: Frame, mesh: Points, sources: Sequence[SourceFace], settings: MeshSettings, memory: Memory
+) -> bool:
+    """Replace one face in ``image`` (H×W×3 BGR, changed in place); tells whether anything was changed.
+
+    ``mesh`` is 474×3 in pixels of the image. Faces under 24 px, turned by more than about 60 degrees, outside the
+    picture, or with a mesh that is no face are left alone.
+    """
+    fit = _usable(mesh)
+    window = window_around(mesh, (image.shape[1], image.shape[0])) if fit is not None else None
+    if fit is None or window is None:
+        return False
+    memory.source = closest(sources, fit.pose, memory.source)
+    target = _reshape(mesh, fit, window, memory, settings.identity)
+    crop = image[window.slices].copy()
+    result, alpha = _render(crop, target, memory.source, settings, memory)
+    alpha *= float(smoothstep(*_TURNED, abs(fit.pose.yaw)))
+    memory.frames += 1
+    image[window.slices] = cv2.blendLinear(result, crop, alpha, 1.0 - alpha)
+    return True
+
+
+def _usable(mesh: Points) -> PoseFit | None:
+    """The pose of a mesh that can be worked on, else None."""
+    if not np.isfinite(mesh).all() or np.abs(mesh).max() > _FARTHEST:
+        return None
+    if np.linalg.norm(mesh[_OVAL_BOTTOM, :2] - mesh[_OVAL_TOP, :2]) < SMALLEST:
+        return None
+    try:
+        fit = fit_pose(mesh)
+    except (ValueError, np.linalg.LinAlgError):
+        return None
+    return fit if abs(fit.pose.yaw) < _TURNED[0] else None
+
+
+def _reshape(mesh: Points, fit: PoseFit, window: Window, memory: Memory, identity: float) -> _Target:
+    assert memory.source is not None
+    shape = fit.pose_free(mesh)
+    open_eye = memory.see_eyes(eye_opening(shape))
+    placed = fit.place(transfer(memory.source.shape, shape, open_eye, identity))
+    return _Target(np.asarray(mesh, np.float32), fit, window, placed, mouth_opening(shape))
+
+
+def _render(
+    crop: Frame, target: _Target, source: SourceFace, settings: MeshSettings, memory: Memory
+) -> tuple[Frame, Floats]:
+    """The swapped crop (BGR) and its opacity, both of the crop's size."""
+    window = target.window
+    columns, rows = window.grid_size()
+    grid_points = window.to_grid(target.placed, columns, rows)
+    seen = smoothstep(0.0, 0.22, vertex_normals(target.placed)[:, 2]) * _forehead(settings.forehead)
+    mapping = face_map(source, grid_points, target.placed, seen, target.shut(0.05), (columns, rows))
+    oval = area(target.placed, canonical().groups["oval"])
+    pixels, ratio = fetch(source, mapping, oval, (window.width, window.height))
+    hair = _measure(crop, pixels, target, source, mapping, memory)
+    assert memory.colour is not None
+    pixels = colour.apply(memory.colour, pixels)
+    if memory.frames % SHARPNESS_EVERY == 0:
+        luma = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+        memory.sharpening = sharpness.decide(cv2.extractChannel(pixels, 0), luma, ratio)
+    result = cv2.cvtColor(sharpness.apply(pixels, memory.sharpening), cv2.COLOR_YCrCb2BGR)
+    origin = np.array([window.x, window.y, 0], np.float32)
+    mouth.restore(result, crop, target.placed - origin, target.mesh - origin, target.shut(0.04), window.full)
+    alpha = mask.alpha(mapping, window, settings.feather, sample(source.alpha, mapping), _clear(crop, hair, mapping))
+    return result, cv2.resize(alpha, (window.width, window.height), interpolation=cv2.INTER_LINEAR)
+
+
+def _forehead(reach: float) -> Floats:
+    """Opacity of each vertex up the forehead."""
+    lower = (0.5 - reach) * 500.0
+    return smoothstep(-745.0 + lower, -505.0 + lower, canonical().points_full[:, 1])
+
+
+def _measure(
+    crop: Frame, pixels: Frame, target: _Target, source: SourceFace, mapping: FaceMap, memory: Memory
+) -> Floats:
+    """Update skin and colour of the target in ``memory`` when due; returns the occlusion map, 64×64."""
+    if memory.skin is not None and memory.frames % COLOUR_EVERY:
+        return memory.skin
+    data = canonical()
+    weights = np.stack([data.skin, data.central, data.occ], axis=1)
+    points = target.window.to_grid(target.placed, STATS, STATS)
+    cells, _ = rasterise(points, depth_of(target.placed), data.surface_triangles, weights, (STATS, STATS))
+    plain, central, hair = cv2.split(np.maximum(cells, 0.0))
+    size = (STATS, STATS)
+    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    visible = cv2.resize(mapping.seen, size, interpolation=cv2.INTER_LINEAR)
+    target_skin = skin.skin_map(small, central, visible)
+    source_skin = cv2.resize(sample(source.skin, mapping), size, interpolation=cv2.INTER_LINEAR)
+    weight = cv2.erode(plain, np.ones((3, 3), np.uint8)) * visible * source_skin * target_skin
+    mapped = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    match = colour.measure(mapped, cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb), weight)
+    memory.colour = match if memory.colour is None else memory.colour.blended(match, COLOUR_SHARE)
+    memory.skin = hair * (1.0 - target_skin)
+    return memory.skin
+
+
+def _clear(crop: Frame, hidden: Floats, mapping: FaceMap) -> Floats:
+    """1 - occlusion of the target on the grid, along the edges of the picture."""
+    rows, columns = mapping.x.shape
+    clear = 1.0 - cv2.resize(hidden, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    guide = skin.grey(cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA))
+    return np.clip(skin.guided_filter(guide, clear, 3, 5e-4), 0.0, 1.0)
