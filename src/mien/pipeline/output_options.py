@@ -1,0 +1,119 @@
+"""Options of reading the target and writing the output; keys and defaults are those of FaceFusion 3.8.1."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from mien.options import Options, option
+
+VideoEncoder = Literal[
+    "libx264",
+    "libx264rgb",
+    "libx265",
+    "libvpx-vp9",
+    "libsvtav1",
+    "h264_nvenc",
+    "hevc_nvenc",
+    "av1_nvenc",
+    "h264_amf",
+    "hevc_amf",
+    "h264_qsv",
+    "hevc_qsv",
+    "h264_videotoolbox",
+    "hevc_videotoolbox",
+    "rawvideo",
+]
+AudioEncoder = Literal["flac", "aac", "libmp3lame", "libopus", "libvorbis", "pcm_s16le", "pcm_s32le"]
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
+
+
+class FrameExtractionOptions(Options):
+    """Which part of the target is worked on."""
+
+    group: ClassVar[str] = ""
+    section: ClassVar[str] = "frame_extraction"
+    title: ClassVar[str] = "Part of the target"
+
+    trim_frame_start: int | None = option(None, help="First frame to work on; the video begins there.")
+    trim_frame_end: int | None = option(None, help="Frame to stop before.")
+    temp_frame_format: Literal["bmp", "jpeg", "png", "tiff"] = option(
+        "png", help="Accepted for compatibility; there are no temporary frames.", advanced=True
+    )
+    temp_pixel_format: Literal["bgr24", "bgra"] = option(
+        "bgr24", help="Accepted for compatibility; transparency is kept where the output can hold it.", advanced=True
+    )
+
+
+class FrameDistributionOptions(Options):
+    """How many neighbouring frames a processor may look at."""
+
+    group: ClassVar[str] = ""
+    section: ClassVar[str] = "frame_distribution"
+    title: ClassVar[str] = "Neighbouring frames"
+
+    target_frame_amount: int = option(
+        2, ge=0, le=10, step=1, help="Frames before and after each frame in which a lost face is looked for."
+    )
+
+
+class OutputOptions(Options):
+    """How the output is written."""
+
+    group: ClassVar[str] = "output"
+    section: ClassVar[str] = "output_creation"
+    title: ClassVar[str] = "Output"
+
+    image_quality: int = option(80, ge=0, le=100, step=1, help="Quality of JPEG, WebP and AVIF pictures.")
+    image_scale: float = option(1.0, ge=0.25, le=8.0, step=0.25, help="Size of a picture relative to the target.")
+    audio_encoder: AudioEncoder | None = option(
+        None, help="Encoder of the sound; unset: the sound is copied where the output can hold it."
+    )
+    audio_quality: int = option(80, ge=0, le=100, step=1, help="Quality of the sound where it is encoded anew.")
+    audio_volume: int = option(100, ge=0, le=100, step=1, help="Volume of the sound; 0 leaves it out.")
+    video_encoder: VideoEncoder | None = option(
+        None, help="Encoder of the video; unset: the usual one of the output's format."
+    )
+    video_preset: Preset = option("veryfast", help="How much time the encoder takes to save space.")
+    video_quality: int = option(80, ge=0, le=100, step=1, help="Quality of the video.")
+    video_scale: float = option(1.0, ge=0.25, le=8.0, step=0.25, help="Size of a video relative to the target.")
+    video_fps: float | None = option(
+        None,
+        help="Frames per second, 1 to 60: frames are dropped or repeated; unset: the target's own timestamps.",
+    )
+    hdr: Literal["tonemap", "refuse"] = option(
+        "tonemap", help="What to do with a video in high dynamic range: convert it to the ordinary one, or refuse it."
+    )
+    marking: bool = option(
+        True, help="Write into the output that it was changed by a program, and how; readable by machines."
+    )
+
+    @property
+    def rate_limit(self) -> float | None:
+        """The frame rate that was asked for, brought into 1 to 60."""
+        return None if self.video_fps is None else min(max(self.video_fps, 1.0), 60.0)
+
+
+class WorkflowOptions(Options):
+    """The kind of work; accepted for compatibility, since the target decides."""
+
+    group: ClassVar[str] = "workflow"
+    section: ClassVar[str] = "workflow"
+    title: ClassVar[str] = "Workflow"
+
+    mode: Literal["auto", "image-to-image", "image-to-video"] = option(
+        "auto", help="The kind of target that is expected; auto takes it as it is."
+    )
+    strategy: Literal["disk", "memory"] = option(
+        "memory", help="Accepted for compatibility; work is always done in memory.", advanced=True
+    )
+
+
+GROUPS: tuple[type[Options], ...] = (
+    FrameExtractionOptions,
+    FrameDistributionOptions,
+    OutputOptions,
+    WorkflowOptions,
+)
+"""The option groups of the pipeline itself."""
