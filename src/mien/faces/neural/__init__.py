@@ -1,0 +1,1 @@
+"""Face analysis by downloaded networks: detectors, landmarkers, recogniser, classifier."""
