@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mien.errors import Canceled, DiskFull, InputMissing, OutputNotWritable
+from mien.pipeline.progress import Cancel
+from mien.pipeline.work import EDGE, Note, file_identity, hash_of, open_area, prune, writing
+
+
+def test_a_kept_segment_is_found_again_and_an_unfinished_one_is_not(tmp_path: Path) -> None:
+    with open_area(tmp_path, "abc", cancel=Cancel()) as area:
+        with area.making("seg0000.mkv") as part:
+            part.write_bytes(b"whole")
+            area.keep(part, "seg0000.mkv", Note(10, 3, ("odd",)))
+        (area.folder / "part-seg0001.mkv").write_bytes(b"torn")
+    with open_area(tmp_path, "abc", cancel=Cancel()) as area:
+        assert area.find("seg0000.mkv") == (area.folder / "seg0000.mkv", Note(10, 3, ("odd",)))
+        assert area.find("seg0001.mkv") is None
+        assert sorted(path.name for path in area.folder.iterdir()) == ["seg0000.json", "seg0000.mkv"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"frames": 1}', '{"frames": "x", "faces": 0, "warnings": []}'])
+def test_a_segment_without_a_readable_note_is_made_again(tmp_path: Path, text: str) -> None:
+    with open_area(tmp_path, "abc", cancel=Cancel()) as area:
+        (area.folder / "seg.mkv").write_bytes(b"x")
+        (area.folder / "seg.json").write_text(text)
+        assert area.find("seg.mkv") is None
+
+
+def test_a_failed_segment_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="stop"),
+        open_area(tmp_path, "abc", cancel=Cancel()) as area,
+        area.making("seg.mkv") as part,
+    ):
+        part.write_bytes(b"half")
+        raise ValueError("stop")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removed_work_leaves_nothing(tmp_path: Path) -> None:
+    with open_area(tmp_path / "new", "abc", cancel=Cancel()) as area:
+        (area.folder / "seg.mkv").write_bytes(b"x")
+        area.remove()
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def second() -> None:
+        with open_area(tmp_path, "abc", cancel=Cancel(), on_wait=waiting.set, pause=0.005) as area:
+            order.append("second")
+            assert area.find("seg.mkv") is None
+            (area.folder / "mine").write_bytes(b"x")
+
+    with open_area(tmp_path, "abc", cancel=Cancel()) as area:
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(10)
+        order.append("first")
+        area.remove()
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert (tmp_path / "abc" / "mine").exists()
+
+
+def test_waiting_ends_with_cancel(tmp_path: Path) -> None:
+    cancel = Cancel()
+    with (
+        open_area(tmp_path, "abc", cancel=Cancel()),
+        pytest.raises(Canceled),
+        open_area(tmp_path, "abc", cancel=cancel, on_wait=cancel.set, pause=10),
+    ):
+        pass
+
+
+def test_stale_work_is_removed_unless_it_is_held(tmp_path: Path) -> None:
+    for name in ("old", "held", "fresh"):
+        with open_area(tmp_path, name, cancel=Cancel()) as area:
+            (area.folder / "seg.mkv").write_bytes(b"x")
+    long_ago = time.time() - 30 * 24 * 3600
+    with open_area(tmp_path, "held", cancel=Cancel()):
+        for name in ("old", "held"):
+            os.utime(tmp_path / name, (long_ago, long_ago))
+        prune(tmp_path)
+        assert (tmp_path / "held" / "seg.mkv").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "fresh.lock", "held", "held.lock"]
+
+
+def test_identity_follows_content_and_time(tmp_path: Path) -> None:
+    path = tmp_path / "video"
+    path.write_bytes(bytes(3 * EDGE))
+    os.utime(path, ns=(5, 5))
+    first = file_identity(path)
+    assert first == file_identity(path)
+    changed = bytearray(3 * EDGE)
+    changed[-1] = 1
+    path.write_bytes(changed)
+    os.utime(path, ns=(5, 5))
+    assert file_identity(path) != first
+    path.write_bytes(bytes(3 * EDGE))
+    os.utime(path, ns=(6, 6))
+    assert file_identity(path) != first
+    with pytest.raises(InputMissing):
+        file_identity(tmp_path / "nothing")
+
+
+def test_hash_does_not_depend_on_the_order_of_keys() -> None:
+    assert hash_of({"a": 1, "b": (2, None)}) == hash_of({"b": (2, None), "a": 1})
+    assert hash_of({"a": 1}) != hash_of({"a": 1.5})
+
+
+def test_why_a_folder_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull, match="is full"), writing(tmp_path):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(OutputNotWritable, match="Read-only"), writing(tmp_path):
+        raise OSError(30, "Read-only file system")
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(OutputNotWritable), open_area(file / "work", "abc", cancel=Cancel()):
+        pass
