@@ -120,8 +120,6 @@ def read_marks(path: Path) -> Marks | None:
 
     Raises InputMissing, and what ``mien.media.probe`` raises for files that are no media.
     """
-    from mien.media import probe
-
     try:
         with Path(path).open("rb") as file:
             start = file.read(16)
@@ -129,6 +127,8 @@ def read_marks(path: Path) -> Marks | None:
                 return marks_of_picture(start + file.read())
     except OSError as error:
         raise InputMissing(f"{path} cannot be read: {error.strerror}.") from None
+    from mien.media.probe import probe
+
     return marks_of_tags(probe(path).tags)
 
 

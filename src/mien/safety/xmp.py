@@ -65,7 +65,7 @@ class _Guard:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, struct.error | IndexError | zlib.error):
+        if isinstance(error, struct.error | IndexError | OverflowError | zlib.error):
             raise CorruptMedia("The picture file is cut off or damaged; its metadata cannot be read.") from None
 
 
@@ -178,6 +178,8 @@ def _vp8x_for(kind: bytes, payload: bytes) -> bytes:
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", payload, 1)
         width, height, alpha = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1)
+    elif kind != b"VP8 ":
+        raise CorruptMedia("The WebP file is damaged; its metadata cannot be written.")
     else:
         width, height = (size & 0x3FFF for size in struct.unpack_from("<HH", payload, 6))
         alpha = False
