@@ -272,9 +272,12 @@ def _normal_matrix(triangles: Indices, edges: Indices) -> Floats:
 
 
 def _pose(rotation: NDArray[np.float64]) -> Pose:
-    yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
-    pitch = np.arcsin(np.clip(-rotation[1, 2], -1.0, 1.0))
+    """Angles of ``Rz(roll) Ry(yaw) Rx(pitch)``: yaw and pitch are those of the head without its roll."""
     roll = np.arctan2(rotation[1, 0], rotation[0, 0])
+    c, s = np.cos(roll), np.sin(roll)
+    upright = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ rotation
+    yaw = np.arctan2(upright[0, 2], upright[2, 2])
+    pitch = np.arcsin(np.clip(-upright[1, 2], -1.0, 1.0))
     return Pose(*(float(np.degrees(angle)) for angle in (yaw, pitch, roll)))
 
 
