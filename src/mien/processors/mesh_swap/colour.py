@@ -7,14 +7,18 @@ measured on a 64×64 grid over the crop and applied to every pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces.canonical import Floats, smoothstep
-from mien.processors.mesh_swap.geometry import STATS, gaussian
+from mien.processors.mesh_swap.geometry import STATS
+from mien.processors.mesh_swap.ops import gaussian, lookup, stretch, thrice
 from mien.types import Frame
+
+Doubles: TypeAlias = NDArray[np.float64]
 
 _QUANTILES = np.linspace(0.04, 0.96, 9)
 _FEWEST_CELLS = 12.0
@@ -23,7 +27,7 @@ _SHOULDER = 0.8
 _CHROMA_SLOPE = 0.25
 _LUMA = np.arange(256, dtype=np.float64)
 _FADE_FROM, _FADE_TO = 0.9, 0.45
-"""Shares of the darkest skin between which chroma shift and field fade: pupils, lashes and nostrils keep their own."""
+"""Shares of the darkest skin between which chroma shift and field fade, for pupils, lashes and nostrils."""
 _MOST_FIELD = np.array([70.0, 30.0, 30.0], np.float32)
 
 
@@ -50,7 +54,7 @@ class ColourMatch:
 
 
 def measure(source: Frame, target: Frame, weight: Floats) -> ColourMatch:
-    """Match the mapped source to the target, both 64×64×3 YCrCb, by the cells with ``weight`` (64×64, 0…1)."""
+    """Match the mapped source to the target, both 64×64×3 YCrCb, by cells with ``weight`` (64×64, 0…1)."""
     table, scale, fade = _tables(source.reshape(-1, 3), target.reshape(-1, 3), weight.ravel())
     bare = ColourMatch(table, scale, fade, np.zeros((STATS, STATS, 3), np.float32))
     difference = target.astype(np.float32) - _mapped(bare, source)
@@ -62,20 +66,17 @@ def apply(match: ColourMatch, picture: Frame) -> Frame:
     """Map a picture (H×W×3 YCrCb uint8) to the target's colours, with the field stretched over it."""
     height, width = picture.shape[:2]
     mapped = _mapped(match, picture)
-    field = cv2.resize(match.field, (width, height), interpolation=cv2.INTER_LINEAR)
-    fade = cv2.LUT(picture[..., 0], match.fade)
-    cv2.multiply(field, cv2.merge((fade, fade, fade)), dst=field)
-    result: Frame = cv2.add(mapped, field, dtype=cv2.CV_8U)
-    return result
+    field = stretch(match.field, (width, height))
+    cv2.multiply(field, thrice(lookup(picture[..., 0], match.fade)), dst=field)
+    return np.asarray(cv2.add(mapped, field, dtype=cv2.CV_8U), np.uint8)
 
 
 def _mapped(match: ColourMatch, picture: Frame) -> Floats:
     """Colours of a picture without the field, float32."""
-    luma = picture[..., 0]
-    by_luma: Floats = cv2.LUT(cv2.merge((luma, luma, luma)), match.table[None])
+    by_luma = lookup(thrice(picture[..., 0]), match.table)
     own = np.zeros((256, 3), np.float32)
     own[:, 1:] = _LUMA[:, None] * match.scale
-    cv2.add(by_luma, cv2.LUT(picture, own[None]), dst=by_luma)
+    cv2.add(by_luma, lookup(picture, own), dst=by_luma)
     return by_luma
 
 
@@ -115,7 +116,7 @@ class _Line:
     spread: float
 
     @classmethod
-    def fit(cls, luma: NDArray[np.float64], chroma: NDArray[np.float64], weight: NDArray[np.float64]) -> _Line:
+    def fit(cls, luma: Doubles, chroma: Doubles, weight: Doubles) -> _Line:
         mean_luma, mean_chroma = float(weight @ luma), float(weight @ chroma)
         x, y = luma - mean_luma, chroma - mean_chroma
         slope = float(weight @ (x * y)) / (float(weight @ (x * x)) + 60.0)
@@ -123,15 +124,16 @@ class _Line:
         spread = float(np.sqrt(weight @ (y - slope * x) ** 2)) + 1.5
         return cls(slope, mean_luma, mean_chroma, spread)
 
-    def at(self, luma: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at(self, luma: Doubles) -> Doubles:
         return self.chroma + self.slope * (luma - self.luma)
 
 
-def _luma_curve(source: NDArray[np.float64], target: NDArray[np.float64]) -> Floats:
-    """Curve of 256 through the quantiles, with bounded slopes, a soft shoulder and a straight way down to black."""
+def _luma_curve(source: Doubles, target: Doubles) -> Floats:
+    """Curve of 256 through the quantiles: bounded slopes, a soft shoulder, a straight way down to black."""
     mapped = target.copy()
     middle = len(source) // 2
-    for here, step in [*((i, 1) for i in range(middle, len(source) - 1)), *((i, -1) for i in range(middle, 0, -1))]:
+    outwards = [(i, 1) for i in range(middle, len(source) - 1)] + [(i, -1) for i in range(middle, 0, -1)]
+    for here, step in outwards:
         run = source[here + step] - source[here]
         rise = target[here + step] - target[here]
         slope = np.clip(rise / run, *_SLOPES) if abs(run) > 1e-6 else 1.0
@@ -140,13 +142,14 @@ def _luma_curve(source: NDArray[np.float64], target: NDArray[np.float64]) -> Flo
     curve = np.interp(_LUMA, source, mapped)
     room = 255.0 - top
     above = top + room * (1.0 - np.exp(-_SHOULDER * np.maximum(_LUMA - source[-1], 0.0) / room))
-    curve = np.where(_LUMA > source[-1], above, curve)
-    curve = np.where(_LUMA < source[0], _LUMA * bottom / max(float(source[0]), 1.0), curve)
-    smooth = gaussian(np.ascontiguousarray(curve[None], np.float32), 4.0)[0]
-    return np.clip(smooth, 0.0, 255.0)
+    low, high = float(source[0]), float(source[-1])
+    curve = np.where(high < _LUMA, above, curve)
+    curve = np.where(low > _LUMA, _LUMA * bottom / max(low, 1.0), curve)
+    smooth = gaussian(curve[None].astype(np.float32), 4.0)[0]
+    return np.asarray(np.clip(smooth, 0.0, 255.0), np.float32)
 
 
-def _weighted_quantiles(values: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weighted_quantiles(values: Doubles, weight: Doubles) -> Doubles:
     order = np.argsort(values, kind="stable")
     ranks = np.cumsum(weight[order]) - 0.5 * weight[order]
     return np.asarray(np.interp(_QUANTILES, ranks, values[order]), np.float64)

@@ -1,6 +1,6 @@
 """Where the work happens: the crop of a face, the coarse grids laid over it, and the rasteriser.
 
-Grid coordinates follow pixel centres: cell i of a grid covers its share of the crop and its centre has coordinate i.
+Grid coordinates follow pixel centres: cell i of a grid covers its share of the crop, and its centre is at i.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.faces.canonical import Floats, Indices
 from mien.types import Points
@@ -20,7 +19,7 @@ MARGIN = 0.05
 GRID = 128
 """Cells along the longer side of the grid on which maps and masks are made."""
 STATS = 64
-"""Cells along both sides of the grid for colour statistics; always square, so that it can be averaged over time."""
+"""Cells along both sides of the grid for statistics; always square, so that it can be averaged over time."""
 UNCOVERED = -1.0
 
 _DEPTH_SPAN = 0.02
@@ -34,8 +33,8 @@ _BEYOND = 8.0
 class Window:
     """The part of a picture that is worked on, in whole pixels and inside the picture.
 
-    ``full`` is the longer side of the face's box with margins, also where the picture cuts the box off; ``cut``
-    tells for top, bottom, left and right whether it does.
+    ``full`` is the longer side of the face's box with margins, also where the picture cuts the box off;
+    ``cut`` tells for top, bottom, left and right whether it does.
     """
 
     x: int
@@ -51,7 +50,7 @@ class Window:
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def grid_size(self, cells: int = GRID) -> tuple[int, int]:
-        """(columns, rows) of a grid with at most ``cells`` along the longer side and never finer than the pixels."""
+        """(columns, rows) of a grid with at most ``cells`` along the longer side, never finer than pixels."""
         scale = min(1.0, cells / max(self.width, self.height))
         return max(2, round(self.width * scale)), max(2, round(self.height * scale))
 
@@ -63,7 +62,7 @@ class Window:
 
 
 def window_around(points: Points, picture: tuple[int, int]) -> Window | None:
-    """Crop for the face at ``points`` in a picture of (width, height); None if less than 8 px of it are inside."""
+    """Crop for the face at ``points`` in a picture of (width, height); None if less than 8 px are inside."""
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     size = high - low
     low, high = low - size * MARGIN, high + size * MARGIN
@@ -87,8 +86,8 @@ def rasterise(
 ) -> tuple[Floats, Floats]:
     """Interpolate three values per vertex over the nearest triangle of each cell.
 
-    ``grid_points`` N×2, ``depth`` N (0 near to 1 far), ``values`` N×3 in 0…1, ``size`` (columns, rows). Returns
-    rows×columns×3 values, ``UNCOVERED`` where there is no triangle, and rows×columns depth, 0…1 on the face.
+    ``grid_points`` N×2, ``depth`` N (0 near to 1 far), ``values`` N×3 in 0…1, ``size`` (columns, rows).
+    Returns rows×columns×3 values, ``UNCOVERED`` without a triangle, and rows×columns depth, 0…1 on the face.
     """
     columns, rows = size
     limit = _BEYOND * max(size)
@@ -98,8 +97,8 @@ def rasterise(
     vertices = np.stack([(x + 0.5 - columns / 2) / half * z, -(y + 0.5 - half) / half * z, -z], axis=1)
     colours = np.full((rows, columns, 3), UNCOVERED, np.float32)
     depths = np.full((rows, columns), _FAR, np.float32)
-    settings = cv2.TriangleRasterizeSettings()
-    settings = settings.setCullingMode(cv2.RASTERIZE_CULLING_NONE).setShadingType(cv2.RASTERIZE_SHADING_SHADED)
+    settings = cv2.TriangleRasterizeSettings().setShadingType(cv2.RASTERIZE_SHADING_SHADED)
+    settings = settings.setCullingMode(cv2.RASTERIZE_CULLING_NONE)
     cv2.triangleRasterize(
         vertices.astype(np.float32),
         triangles,
@@ -118,9 +117,3 @@ def rasterise(
 def area(points: Points, contour: Indices) -> float:
     """Area in square pixels inside a closed contour of a mesh."""
     return float(cv2.contourArea(np.ascontiguousarray(points[contour, :2], np.float32)))
-
-
-def gaussian(values: Floats, sigma: float) -> Floats:
-    """Blur by a Gaussian; borders are replicated."""
-    blurred: NDArray[np.float32] = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return blurred

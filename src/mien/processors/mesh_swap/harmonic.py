@@ -17,13 +17,14 @@ _SOFTEN = 20.0
 def harmonic_fill(controls: tuple[int, ...]) -> tuple[Indices, Floats]:
     """Return the free points of the mesh and the matrix (free × controls) that gives their displacement.
 
-    Each free point becomes the mean of its neighbours, weighted by 1 / (edge length + 20) on the mean face. Made
-    once for each set of controls; both arrays are read-only.
+    Each free point becomes the mean of its neighbours, weighted by 1 / (edge length + 20) on the mean face.
+    Made once for each set of controls; both arrays are read-only.
     """
     fixed = np.asarray(controls, np.int32)
     free = np.setdiff1d(np.arange(MESH_COUNT, dtype=np.int32), fixed)
     laplacian = _laplacian()
-    matrix = np.linalg.solve(laplacian[np.ix_(free, free)], -laplacian[np.ix_(free, fixed)]).astype(np.float32)
+    solved = np.linalg.solve(laplacian[np.ix_(free, free)], -laplacian[np.ix_(free, fixed)])
+    matrix = solved.astype(np.float32)
     free.setflags(write=False)
     matrix.setflags(write=False)
     return free, matrix

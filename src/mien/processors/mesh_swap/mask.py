@@ -1,4 +1,4 @@
-"""How much of the swapped face each cell shows: soft at the rim, gone where hair, distance or a turned head hide it."""
+"""How much of the swapped face each cell shows: soft at the rim, gone where hair or a turned head hide it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 
 from mien.faces.canonical import Floats, smoothstep
-from mien.processors.mesh_swap.geometry import Window, gaussian
+from mien.processors.mesh_swap.geometry import Window
+from mien.processors.mesh_swap.ops import gaussian
 from mien.processors.mesh_swap.warp import FaceMap
 from mien.types import Frame
 
 _JUMP = 0.12
-"""Change of depth to the neighbouring cell (of the face's whole depth) across which no map may be interpolated."""
+"""Change of depth between neighbours (share of the face's depth) across which no map may be interpolated."""
 _JUMP_RIM = 2.0
 _SOFTEN = 0.012
 """Blur of the finished mask, share of the crop's longer side."""
@@ -32,10 +33,10 @@ def alpha(mapping: FaceMap, window: Window, feather: float, source_alpha: Floats
 
 
 def rim_distance(covered: Frame, window: Window) -> Floats:
-    """Distance of each cell to the rim of the face, in cells; where the picture cuts the face off there is no rim."""
+    """Distance of each cell to the rim of the face, in cells; the picture's own edge is no rim."""
     rows, columns = covered.shape
     pads = [max(rows, columns) if cut else 1 for cut in window.cut]
-    padded = cv2.copyMakeBorder(covered, *pads, cv2.BORDER_REPLICATE)
+    padded = np.pad(covered, (pads[:2], pads[2:]), "edge")
     top, bottom, left, right = (0 if cut else 1 for cut in window.cut)
     padded[:top] = 0
     padded[padded.shape[0] - bottom :] = 0
@@ -46,7 +47,7 @@ def rim_distance(covered: Frame, window: Window) -> Floats:
 
 
 def no_jump(depth: Floats, distance: Floats) -> Floats:
-    """0 where depth jumps between neighbours (nose against far cheek): a dark line would run there; else 1."""
+    """0 where depth jumps (nose against far cheek), for a dark line would run there; else 1."""
     jump = np.zeros(depth.shape, np.float32)
     across = np.abs(np.diff(depth, axis=1)) > _JUMP
     down = np.abs(np.diff(depth, axis=0)) > _JUMP
@@ -57,4 +58,5 @@ def no_jump(depth: Floats, distance: Floats) -> Floats:
     jump[distance <= _JUMP_RIM] = 0.0
     if not jump.any():
         return np.ones(depth.shape, np.float32)
-    return 1.0 - gaussian(cv2.dilate(jump, np.ones((3, 3), np.uint8)), 1.0)
+    wide = np.asarray(cv2.dilate(jump, np.ones((3, 3), np.uint8)), np.float32)
+    return 1.0 - gaussian(wide, 1.0)

@@ -1,4 +1,4 @@
-"""Shape transfer: the target's mesh, moved towards the source's features while keeping the target's expression.
+"""Shape transfer: the target's mesh moves towards the source's features and keeps its own expression.
 
 All shapes are pose-free: units of the mean face (eye centres 1000 apart), seen from the front.
 """
@@ -21,9 +21,9 @@ MOST = 300.0
 _LID_PAIRS = ((246, 7), (161, 163), (160, 144), (159, 145), (158, 153), (157, 154), (173, 155))
 _LID_MIDDLE = {"left": (159, 145), "right": (386, 374)}
 _LIP_PAIRS = (
-    ((37, 82), (0, 13), (267, 312), (39, 81), (269, 311), (40, 80), (270, 310))
-    + ((84, 87), (17, 14), (314, 317), (181, 178), (405, 402), (91, 88), (321, 318))
-)  # fmt: skip
+    *((37, 82), (0, 13), (267, 312), (39, 81), (269, 311), (40, 80), (270, 310)),
+    *((84, 87), (17, 14), (314, 317), (181, 178), (405, 402), (91, 88), (321, 318)),
+)
 _LIP_THICKNESS = 0.7
 _CLOSING_LINE = 0.25
 """Where lids meet: this share of the way from the lower lid to the upper one."""
@@ -31,9 +31,11 @@ _CLOSING_LINE = 0.25
 
 def eye_opening(shape: Floats) -> tuple[float, float]:
     """Opening of the image-left and the image-right eye: lid distance over eye width."""
-    return tuple(  # type: ignore[return-value]
-        _distance(shape, *_LID_MIDDLE[side]) / max(_distance(shape, *EYE_CORNERS[side]), 1e-3) for side in EYE_CORNERS
-    )
+    return _eye_opening(shape, "left"), _eye_opening(shape, "right")
+
+
+def _eye_opening(shape: Floats, side: str) -> float:
+    return _distance(shape, *_LID_MIDDLE[side]) / max(_distance(shape, *EYE_CORNERS[side]), 1e-3)
 
 
 def mouth_opening(shape: Floats) -> float:
@@ -44,8 +46,8 @@ def mouth_opening(shape: Floats) -> float:
 def transfer(source: Floats, target: Floats, open_eye: tuple[float, float], amount: float) -> Floats:
     """Move the target's pose-free shape (474×3) towards the source's; returns 474×3.
 
-    ``open_eye`` is how wide each of the target's eyes is when open: what its lids do relative to that, the source's
-    lids do. ``amount`` 0 leaves the target's shape, 1 takes over all of what is identity.
+    ``open_eye`` is how wide each of the target's eyes is when open: what its lids do relative to that, the
+    source's lids do. ``amount`` 0 leaves the target's shape, 1 takes over all of what is identity.
     """
     moved = np.zeros((MESH_COUNT, 3), np.float32)
     for side, opened in zip(EYE_CORNERS, open_eye, strict=True):
@@ -81,8 +83,7 @@ def _lid_pairs(side: str) -> tuple[Indices, Indices]:
 def _move_eye(moved: Floats, source: Floats, target: Floats, side: str, opened: float) -> None:
     corners = np.asarray(EYE_CORNERS[side])
     upper, lower = _lid_pairs(side)
-    opening = _distance(target, *_LID_MIDDLE[side]) / max(_distance(target, *EYE_CORNERS[side]), 1e-3)
-    closed_by = float(np.clip((opening / opened - 0.1) / 0.75, 0.0, 1.15))
+    closed_by = float(np.clip((_eye_opening(target, side) / opened - 0.1) / 0.75, 0.0, 1.15))
     meeting = source[lower] + _CLOSING_LINE * (source[upper] - source[lower])
     moved[upper] = meeting + closed_by * (source[upper] - meeting) - target[upper]
     moved[lower] = meeting + closed_by * (source[lower] - meeting) - target[lower]
@@ -107,7 +108,7 @@ def _seat(source_corners: Floats, target_corners: Floats, points: Floats) -> Flo
 
 
 def _move_lips(moved: Floats, source: Floats, target: Floats) -> None:
-    """Shift the lips with the face and take over their thickness; width and opening are expression and stay."""
+    """Shift the lips with the face and take over their thickness; width and opening are expression."""
     data = canonical()
     shift = source[0] - target[0]
     shift[0] = 0.0

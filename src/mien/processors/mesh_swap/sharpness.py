@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mien.processors.mesh_swap.ops import gaussian
 from mien.types import Frame
 
 _BLURS = (0.5, 0.7, 0.9, 1.2, 1.6)
@@ -22,10 +23,10 @@ class Sharpening:
 
 
 def decide(result: Frame, target: Frame, ratio: float) -> Sharpening:
-    """Compare edges of two luma pictures (H×W uint8); ``ratio`` is the size of the source's face over the target's."""
+    """Compare edges of two luma pictures (H×W uint8); ``ratio`` is the source's size over the target's."""
     own, wanted = edges(result), max(edges(target), 1e-3)
     if own > 1.25 * wanted:
-        fitting = (sigma for sigma in _BLURS if edges(cv2.GaussianBlur(result, (0, 0), sigma)) <= 1.2 * wanted)
+        fitting = (sigma for sigma in _BLURS if edges(gaussian(result, sigma)) <= 1.2 * wanted)
         return Sharpening(blur=next(fitting, _BLURS[-1]))
     if own < 0.85 * wanted:
         # A source that is enlarged a lot stays soft: sharpening would only raise its noise.
@@ -37,12 +38,11 @@ def decide(result: Frame, target: Frame, ratio: float) -> Sharpening:
 def apply(picture: Frame, how: Sharpening) -> Frame:
     """Blur or sharpen a picture (H×W×3 YCrCb)."""
     if how.blur > 0:
-        blurred: Frame = cv2.GaussianBlur(picture, (0, 0), how.blur)
-        return blurred
+        return gaussian(picture, how.blur)
     if how.unsharp > 0:
         sigma = max(1.0, max(picture.shape[:2]) / 250.0)
         luma = np.ascontiguousarray(picture[..., 0])
-        soft = cv2.GaussianBlur(luma, (0, 0), sigma)
+        soft = gaussian(luma, sigma)
         cv2.insertChannel(cv2.addWeighted(luma, 1.0 + how.unsharp, soft, -how.unsharp, 0.0), picture, 0)
     return picture
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces.canonical import Floats, smoothstep
+from mien.processors.mesh_swap.ops import box_mean, split
 from mien.types import Frame
 
 _SEED = 0.85
@@ -26,17 +27,17 @@ _BRIGHTER = 0.35
 def skin_map(picture: Frame, central: Floats, seen: Floats) -> Floats:
     """How likely each cell is skin, 0…1.
 
-    ``picture`` rows×columns BGR, ``central`` where every face has skin, ``seen`` visibility; all of one size. With
-    fewer than 20 sure cells everything counts as skin.
+    ``picture`` rows×columns BGR, ``central`` where every face has skin, ``seen`` visibility; all of one size.
+    With fewer than 20 sure cells everything counts as skin.
     """
     seeds = (central > _SEED) & (seen > _SEEN)
     if np.count_nonzero(seeds) < _FEWEST_SEEDS:
         return np.ones(central.shape, np.float32)
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255.0, cv2.COLOR_BGR2Lab)
+    lab = np.asarray(cv2.cvtColor(picture * np.float32(1 / 255), cv2.COLOR_BGR2Lab), np.float32)
     basis = _basis(*central.shape)
     expected, spread = _fit(basis[seeds], lab[seeds])
-    residual = (lab - (basis @ expected).astype(np.float32)) / np.maximum(spread, _JUDGE_FLOOR).astype(np.float32)
-    light, a, b = cv2.split(residual)
+    residual = (lab - basis @ expected.astype(np.float32)) / np.maximum(spread, _JUDGE_FLOOR)
+    light, a, b = split(residual.astype(np.float32))
     light = np.where(light > 0, light * _BRIGHTER, light)
     distance = np.sqrt(light * light + 0.8 * (a * a + b * b))
     return smoothstep(4.4, 2.4, distance)
@@ -44,18 +45,13 @@ def skin_map(picture: Frame, central: Floats, seen: Floats) -> Floats:
 
 def guided_filter(guide: Floats, values: Floats, radius: int, eps: float) -> Floats:
     """Smooth ``values`` along the edges of ``guide`` (both rows×columns, 0…1): He, Sun and Tang 2010."""
-    size = (2 * radius + 1, 2 * radius + 1)
-    mean_guide, mean_values = cv2.blur(guide, size), cv2.blur(values, size)
-    covariance = cv2.blur(guide * values, size) - mean_guide * mean_values
-    variance = cv2.blur(guide * guide, size) - mean_guide * mean_guide
-    slope = covariance / (variance + eps)
-    offset = mean_values - slope * mean_guide
-    return np.asarray(cv2.blur(slope, size) * guide + cv2.blur(offset, size), np.float32)
-
-
-def grey(picture: Frame) -> Floats:
-    """BGR uint8 to grey, float32 0…1."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255.0, np.float32)
+    size = 2 * radius + 1
+    mean_guide, mean_values = box_mean(guide, size), box_mean(values, size)
+    covariance = box_mean(guide * values, size) - mean_guide * mean_values
+    variance = box_mean(guide * guide, size) - mean_guide * mean_guide
+    slope = np.asarray(covariance / (variance + np.float32(eps)), np.float32)
+    offset = np.asarray(mean_values - slope * mean_guide, np.float32)
+    return np.asarray(box_mean(slope, size) * guide + box_mean(offset, size), np.float32)
 
 
 def _basis(rows: int, columns: int) -> Floats:
@@ -69,7 +65,7 @@ def _basis(rows: int, columns: int) -> Floats:
 
 
 def _fit(basis: Floats, lab: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fit Lab of the sure skin by the basis, with less and less say for what does not fit: (4×3, spread 3)."""
+    """Fit Lab of the sure skin by the basis, with less and less say for what does not fit: (4×3, 3)."""
     design, values = basis.astype(np.float64), lab.astype(np.float64)
     weight = np.ones(len(design))
     for _ in range(_ROUNDS):
@@ -80,4 +76,4 @@ def _fit(basis: Floats, lab: Floats) -> tuple[NDArray[np.float64], NDArray[np.fl
         spread = np.sqrt((weight[:, None] * residual**2).sum(0) / weight.sum())
         distance = ((residual / np.maximum(spread, _FIT_FLOOR)) ** 2).sum(1)
         weight = np.maximum(np.exp(-distance / 12.0), 1e-6)
-    return coefficients, spread
+    return np.asarray(coefficients), np.asarray(spread)

@@ -1,4 +1,4 @@
-"""The source face, made ready once: shape, sharp and small versions, what of it is seen, and where it is skin."""
+"""The source face, made ready once: shape, smaller versions, what of it is seen, and where it is skin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from mien.faces.canonical import Floats, canonical, fit_pose, smoothstep, vertex_normals, with_lip_copies
 from mien.processors.mesh_swap import skin
-from mien.processors.mesh_swap.geometry import area, depth_of, gaussian, rasterise, window_around
+from mien.processors.mesh_swap.geometry import area, depth_of, rasterise, window_around
+from mien.processors.mesh_swap.ops import convert, gaussian, grey, shrink, split
 from mien.types import Frame, Points, Pose
 
 CELLS = 96
@@ -109,9 +110,9 @@ def _inside(points: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _mips(crop: Frame) -> tuple[Frame, ...]:
-    levels = [cv2.cvtColor(crop, cv2.COLOR_BGR2YCrCb)]
+    levels = [convert(crop, cv2.COLOR_BGR2YCrCb)]
     while min(levels[-1].shape[:2]) > _SMALLEST_MIP:
-        levels.append(cv2.pyrDown(levels[-1]))
+        levels.append(np.asarray(cv2.pyrDown(levels[-1]), np.uint8))
     return tuple(levels)
 
 
@@ -122,9 +123,10 @@ def _opacity(crop: Frame, points: Floats, seen: Floats) -> tuple[Floats, Floats]
     grid_points = (points[:, :2] + 0.5) * scale - 0.5
     weights = np.stack([seen, data.central, data.occ], axis=1)
     cells, _ = rasterise(grid_points, depth_of(points), data.surface_triangles, weights, (CELLS, CELLS))
-    visible, central, hair = cv2.split(np.maximum(cells, 0.0))
-    small = cv2.resize(crop, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    visible, central, hair = split(np.maximum(cells, 0.0))
+    small = shrink(crop, (CELLS, CELLS))
     skin_map = skin.skin_map(small, central, visible)
-    alpha = cv2.erode(1.0 - hair * (1.0 - skin_map), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
-    alpha = gaussian(skin.guided_filter(skin.grey(small), alpha, 4, 1e-3), 1.5)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    alpha = np.asarray(cv2.erode(1.0 - hair * (1.0 - skin_map), disc), np.float32)
+    alpha = gaussian(skin.guided_filter(grey(small), alpha, 4, 1e-3), 1.5)
     return np.clip(alpha, 0.0, 1.0), skin_map

@@ -12,6 +12,7 @@ from mien.faces.canonical import Floats, PoseFit, canonical, fit_pose, smoothste
 from mien.processors.mesh_swap import colour, mask, mouth, sharpness, skin
 from mien.processors.mesh_swap.geometry import STATS, Window, area, depth_of, rasterise, window_around
 from mien.processors.mesh_swap.memory import COLOUR_EVERY, COLOUR_SHARE, SHARPNESS_EVERY, Memory
+from mien.processors.mesh_swap.ops import convert, grey, shrink, split, stretch
 from mien.processors.mesh_swap.shape import eye_opening, mouth_opening, transfer
 from mien.processors.mesh_swap.source import SourceFace, closest
 from mien.processors.mesh_swap.warp import FaceMap, face_map, fetch, sample
@@ -59,8 +60,8 @@ def swap_face(
 ) -> bool:
     """Replace one face in ``image`` (H×W×3 BGR, changed in place); tells whether anything was changed.
 
-    ``mesh`` is 474×3 in pixels of the image. Faces under 24 px, turned by more than about 60 degrees, outside the
-    picture, or with a mesh that is no face are left alone.
+    ``mesh`` is 474×3 in pixels of the image. Faces under 24 px, turned by more than about 60 degrees, outside
+    the picture, or with a mesh that is no face are left alone.
     """
     fit = _usable(mesh)
     window = window_around(mesh, (image.shape[1], image.shape[0])) if fit is not None else None
@@ -112,13 +113,14 @@ def _render(
     assert memory.colour is not None
     pixels = colour.apply(memory.colour, pixels)
     if memory.frames % SHARPNESS_EVERY == 0:
-        luma = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-        memory.sharpening = sharpness.decide(cv2.extractChannel(pixels, 0), luma, ratio)
-    result = cv2.cvtColor(sharpness.apply(pixels, memory.sharpening), cv2.COLOR_YCrCb2BGR)
+        luma = convert(crop, cv2.COLOR_BGR2GRAY)
+        memory.sharpening = sharpness.decide(np.ascontiguousarray(pixels[..., 0]), luma, ratio)
+    result = convert(sharpness.apply(pixels, memory.sharpening), cv2.COLOR_YCrCb2BGR)
     origin = np.array([window.x, window.y, 0], np.float32)
     mouth.restore(result, crop, target.placed - origin, target.mesh - origin, target.shut(0.04), window.full)
-    alpha = mask.alpha(mapping, window, settings.feather, sample(source.alpha, mapping), _clear(crop, hair, mapping))
-    return result, cv2.resize(alpha, (window.width, window.height), interpolation=cv2.INTER_LINEAR)
+    clear = _clear(crop, hair, mapping)
+    alpha = mask.alpha(mapping, window, settings.feather, sample(source.alpha, mapping), clear)
+    return result, stretch(alpha, (window.width, window.height))
 
 
 def _forehead(reach: float) -> Floats:
@@ -137,15 +139,16 @@ def _measure(
     weights = np.stack([data.skin, data.central, data.occ], axis=1)
     points = target.window.to_grid(target.placed, STATS, STATS)
     cells, _ = rasterise(points, depth_of(target.placed), data.surface_triangles, weights, (STATS, STATS))
-    plain, central, hair = cv2.split(np.maximum(cells, 0.0))
+    plain, central, hair = split(np.maximum(cells, 0.0))
     size = (STATS, STATS)
-    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    visible = cv2.resize(mapping.seen, size, interpolation=cv2.INTER_LINEAR)
+    small = shrink(crop, size)
+    visible = stretch(mapping.seen, size)
     target_skin = skin.skin_map(small, central, visible)
-    source_skin = cv2.resize(sample(source.skin, mapping), size, interpolation=cv2.INTER_LINEAR)
-    weight = cv2.erode(plain, np.ones((3, 3), np.uint8)) * visible * source_skin * target_skin
-    mapped = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    match = colour.measure(mapped, cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb), weight)
+    source_skin = stretch(sample(source.skin, mapping), size)
+    eroded = np.asarray(cv2.erode(plain, np.ones((3, 3), np.uint8)), np.float32)
+    weight = eroded * visible * source_skin * target_skin
+    mapped = shrink(pixels, size)
+    match = colour.measure(mapped, convert(small, cv2.COLOR_BGR2YCrCb), weight)
     memory.colour = match if memory.colour is None else memory.colour.blended(match, COLOUR_SHARE)
     memory.skin = hair * (1.0 - target_skin)
     return memory.skin
@@ -154,6 +157,6 @@ def _measure(
 def _clear(crop: Frame, hidden: Floats, mapping: FaceMap) -> Floats:
     """1 - occlusion of the target on the grid, along the edges of the picture."""
     rows, columns = mapping.x.shape
-    clear = 1.0 - cv2.resize(hidden, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    guide = skin.grey(cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA))
+    clear = 1.0 - stretch(hidden, (columns, rows))
+    guide = grey(shrink(crop, (columns, rows)))
     return np.clip(skin.guided_filter(guide, clear, 3, 5e-4), 0.0, 1.0)

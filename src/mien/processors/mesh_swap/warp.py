@@ -11,6 +11,7 @@ import numpy as np
 
 from mien.faces.canonical import MESH_COUNT, Floats, Indices, canonical, with_lip_copies
 from mien.processors.mesh_swap.geometry import UNCOVERED, depth_of, rasterise
+from mien.processors.mesh_swap.ops import Size, box_sum, remap, split, stretch
 from mien.processors.mesh_swap.source import SourceFace
 from mien.types import Frame
 
@@ -35,12 +36,13 @@ class FaceMap:
     """0 (near) … 1 (far) on the face."""
 
 
-def face_map(source: SourceFace, grid_points: Floats, placed: Floats, seen: Floats, shut: float,
-             size: tuple[int, int]) -> FaceMap:  # fmt: skip
+def face_map(
+    source: SourceFace, grid_points: Floats, placed: Floats, seen: Floats, shut: float, size: Size
+) -> FaceMap:
     """Rasterise where each cell's pixels lie in the source.
 
-    ``grid_points`` 474×2, ``placed`` the mesh in picture pixels (474×3, for depth), ``seen`` 474 visibility in the
-    target, ``shut`` 0…1 how shut the target's mouth is, ``size`` (columns, rows).
+    ``grid_points`` 474×2, ``placed`` the mesh in picture pixels (474×3, for depth), ``seen`` 474 visibility in
+    the target, ``shut`` 0…1 how shut the target's mouth is, ``size`` (columns, rows).
     """
     width, height = source.size
     from_points = _lips_together(source.points, shut)
@@ -52,7 +54,7 @@ def face_map(source: SourceFace, grid_points: Floats, placed: Floats, seen: Floa
     cells, depth = rasterise(points, with_lip_copies(depth_of(placed)), _triangles(), values, size)
     covered = (cells[..., 2] > UNCOVERED / 2).astype(np.uint8)
     cells = _continued(cells, covered)
-    x, y, visible = cv2.split(cells)
+    x, y, visible = split(cells)
     return FaceMap(x, y, visible * covered, covered * np.uint8(255), depth)
 
 
@@ -63,24 +65,22 @@ def mip_level(source: SourceFace, target_area: float) -> tuple[int, float]:
     return min(max(level, 0), len(source.mips) - 1), ratio
 
 
-def fetch(source: SourceFace, mapping: FaceMap, target_area: float, size: tuple[int, int]) -> tuple[Frame, float]:
-    """Bring the source's pixels (YCrCb) to the target's crop of ``size`` (width, height); also the ratio of sizes."""
+def fetch(source: SourceFace, mapping: FaceMap, target_area: float, size: Size) -> tuple[Frame, float]:
+    """Bring the source's pixels (YCrCb) to the target's crop of ``size``; returns the ratio of sizes too."""
     level, ratio = mip_level(source, target_area)
     width, height = source.size
     step = 1.0 / (1 << level)
     # pyrDown centres its pixel i on pixel 2i of the larger picture.
-    x = cv2.resize(mapping.x * (width * step) - 0.5 * step, size, interpolation=cv2.INTER_LINEAR)
-    y = cv2.resize(mapping.y * (height * step) - 0.5 * step, size, interpolation=cv2.INTER_LINEAR)
+    x = stretch(mapping.x * (width * step) - 0.5 * step, size)
+    y = stretch(mapping.y * (height * step) - 0.5 * step, size)
     how = cv2.INTER_CUBIC if ratio < _CUBIC_BELOW else cv2.INTER_LINEAR
-    return cv2.remap(source.mips[level], x, y, how, borderMode=cv2.BORDER_REPLICATE), ratio
+    return remap(source.mips[level], x, y, how), ratio
 
 
 def sample(values: Floats, mapping: FaceMap) -> Floats:
     """Look up a map over the source's crop (rows×columns) at each cell of the grid."""
     rows, columns = values.shape
-    x, y = mapping.x * columns - 0.5, mapping.y * rows - 0.5
-    sampled: Floats = cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return sampled
+    return remap(values, mapping.x * columns - 0.5, mapping.y * rows - 0.5)
 
 
 @cache
@@ -91,7 +91,7 @@ def _triangles() -> Indices:
 
 @cache
 def _lip_join() -> tuple[Indices, Indices]:
-    """For each copied inner-lip point: the inner-lip point to which a shut mouth takes it, and the outer lip there."""
+    """For each copied inner-lip point: the point to which a shut mouth takes it, and the outer lip there."""
     data = canonical()
     upper, lower, corners = data.lip_rows
     goal = {int(point): (int(point), 0) for point in data.lip_copies}
@@ -102,7 +102,7 @@ def _lip_join() -> tuple[Indices, Indices]:
 
 
 def _lips_together(points: Floats, shut: float) -> Floats:
-    """Let a shut mouth show lip, not the source's teeth: its copied inner-lip points move into the lower lip."""
+    """Let a shut mouth show lip and not the source's teeth: the copied inner lip moves into the lower lip."""
     if shut <= 0:
         return points
     inner, outer = _lip_join()
@@ -115,7 +115,6 @@ def _lips_together(points: Floats, shut: float) -> Floats:
 def _continued(cells: Floats, covered: Frame) -> Floats:
     """Give the cells just outside the face the mean of the face's cells around them."""
     weight = covered.astype(np.float32)
-    sums = cv2.boxFilter(cells * weight[..., None], -1, (_RIM, _RIM), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    counts = cv2.boxFilter(weight, -1, (_RIM, _RIM), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    sums, counts = box_sum(cells * weight[..., None], _RIM), box_sum(weight, _RIM)
     means = sums / np.maximum(counts, 1.0)[..., None]
     return np.where(covered[..., None] > 0, cells, means)
