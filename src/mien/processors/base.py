@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.faces.analyser import Analyser
+    from mien.faces.neural.analyser import Analysis
     from mien.inference.runtime import Runtime
     from mien.models.store import ModelStore
     from mien.types import Face, Frame, MediaInfo
@@ -42,6 +43,8 @@ class RunContext:
     """The values of any option group of the step: ``run.settings_of(MaskOptions).blur``."""
     notice: Callable[[str], None]
     """Tells the user one line, such as which model was chosen."""
+    compat: bool = False
+    """Repeat FaceFusion's arithmetic where mien's own differs."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class FrameContext:
     """Seconds since the start of the clip."""
     find_faces: Callable[[], tuple[Face, ...]]
     select_faces: Callable[[tuple[Face, ...]], tuple[Face, ...]]
+    analysis: Analysis | None = None
+    """Embeddings and attributes of the faces, computed once, where downloaded networks found them."""
     alpha: NDArray[np.uint8] | None = None
     """H×W opacity, where the picture has one or a processor makes one."""
     cut: bool = False
@@ -99,6 +104,10 @@ class Processor(Generic[O, S]):
     """True if frames must come in order, one at a time, because the state changes with each."""
     lookahead: ClassVar[int] = 0
     """How many later frames must have been analysed before a frame is processed."""
+
+    def in_order(self, options: O) -> bool:
+        """True if frames must come in order with these options; ``sequential`` unless a processor knows better."""
+        return self.sequential
 
     def models(self, options: O) -> Sequence[str]:
         """Names of the catalogue entries that must be present."""
