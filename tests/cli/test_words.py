@@ -54,7 +54,15 @@ def _ours(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
 WORDS = st.sampled_from(
     [
         *("--processors", "--face-mask-types", "--face-mask-blur", "--output-path", "-o", "-s", "-q", "-v"),
-        *("--face-mask-t", "--face-mask", "--out", "--processors=a", "--output-path=x y", "-ofile", "-o=file"),
+        *(
+            "--face-mask-t",
+            "--face-mask",
+            "--out",
+            "--processors=a",
+            "--output-path=x y",
+            "-ofile",
+            "-o=file",
+        ),
         *("--face-mask-b=-1", "-sx", "-vq", "-vo", "-vofile", "--halt=1", "--nothing", "-z"),
         *("a", "b.jpg", "-1", "-0.5", "-.5", "-1e3", "-", "", "it's", "x=y", "-with space", "ü"),
     ]
@@ -86,7 +94,10 @@ def test_the_normal_form_stays_as_it_is(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--processors", "a", "b", "-o", "x"], ["--processors=a", "--processors=b", "--output-path=x", "--"]),
+        (
+            ["--processors", "a", "b", "-o", "x"],
+            ["--processors=a", "--processors=b", "--output-path=x", "--"],
+        ),
         (["--processors", "a", "--processors", "b"], ["--processors=a", "--processors=b", "--"]),
         (["--processors", "a", "--", "b", "-c"], ["--processors=a", "--", "b", "-c"]),
         (["in.jpg", "--face-mask-blur", "-0.5"], ["--face-mask-blur=-0.5", "--", "in.jpg"]),
@@ -101,7 +112,10 @@ def test_writes_one_value_per_flag_and_positionals_last(words: list[str], expect
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--face-mask", "x"], "--face-mask could mean --face-mask-blur, --face-mask-types; write more of it."),
+        (
+            ["--face-mask", "x"],
+            "--face-mask could mean --face-mask-blur, --face-mask-types; write more of it.",
+        ),
         (["--procesors", "x"], "There is no option --procesors; did you mean --processors."),
         (["--output-path"], "--output-path needs a value."),
         (["-o", "--halt"], "--output-path needs a value."),

@@ -1,1 +1,1 @@
-
+"""The command line: commands built from declared options."""

@@ -1,8 +1,8 @@
 """Derives the flags of a command from declared options, and reads their values back.
 
-``parameters`` gives the parameters of a command function (as typer reads them), one for each declared option, in help
-panels by group; ``read`` turns what typer parsed into values by key. An option that was not written has no value: its
-default belongs to the engine, which may know a better one.
+``parameters`` gives the parameters of a command function (as typer reads them), one for each declared
+option, in help panels by group; ``read`` turns what typer parsed into values by key. An option that was not
+written has no value: its default belongs to the engine, which may know a better one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from typing import Any
 import typer
 
 from mien.cli import values
-from mien.cli.program import SHORT
+from mien.cli.run_options import SHORT
 from mien.options import Declared, Options, declared
+
+FEW = 16
+"""Choices of at most so many characters stand in the value's place; longer ones in the help text."""
 
 
 def panel_title(group: type[Options]) -> str:
@@ -44,7 +47,7 @@ def _parameter(item: Declared, panel: str, *, hidden: bool) -> inspect.Parameter
     info = typer.Option(
         None,
         *names,
-        help=describe(item).replace("[", "\\["),
+        help=describe(item),
         metavar=metavar(item),
         hidden=hidden,
         show_default=False,
@@ -70,14 +73,15 @@ def _completion(item: Declared) -> Any:
     return complete
 
 
-def metavar(item: Declared) -> str | None:
+def metavar(item: Declared) -> str:
     """What stands for the value in help: the choices when they are few, else the kind."""
     if item.kind == "bool" and not item.many:
-        return None
+        return ""
     words = "|".join(values.spell(choice) for choice in item.choices)
-    name = words if 0 < len(words) <= 40 else {"str": "TEXT", "int": "INT", "float": "NUMBER", "bool": "BOOL"}[item.kind]
-    if item.choices and name != words:
-        name = "NAME"
+    if words:
+        name = words if len(words) <= FEW else "NAME"
+    else:
+        name = {"str": "TEXT", "int": "INT", "float": "NUMBER", "bool": "BOOL"}[item.kind]
     return f"{name}..." if item.many else name
 
 
@@ -85,7 +89,7 @@ def describe(item: Declared) -> str:
     """The help text of an option with its choices, range and default."""
     facts = []
     words = [values.spell(choice) for choice in item.choices]
-    if len("|".join(words)) > 40:
+    if len("|".join(words)) > FEW:
         facts.append("one of " + ", ".join(words))
     if item.ge is not None and item.le is not None:
         facts.append(f"{item.ge:g} to {item.le:g}")

@@ -1,7 +1,7 @@
-"""Reads defaults for options from an ini file: ``mien.ini``, or ``facefusion.ini`` as FaceFusion's users have it.
+"""Reads defaults of options from ``mien.ini``, or from ``facefusion.ini`` as FaceFusion's users have it.
 
-Sections and keys are those of ``options.declared``; a blank key means "not set", lists are separated by white space,
-``%`` is written ``%%``. Read is what the file says, not what it leaves out.
+Sections and keys are those of ``options.declared``; a blank key means "not set", lists are separated by white
+space, ``%`` is written ``%%``. Read is what the file says, not what it leaves out.
 """
 
 from __future__ import annotations
@@ -47,13 +47,17 @@ def read(path: Path | None, items: Iterable[Declared]) -> Ini:
     parser = configparser.ConfigParser()
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"), source=str(path))
-        written = {(section, key): text for section in parser.sections() for key, text in parser.items(section)}
+        written = {
+            (section, key): text for section in parser.sections() for key, text in parser.items(section)
+        }
     except (configparser.Error, UnicodeDecodeError, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise OptionError(f"{path} cannot be read as an ini file: {reason}.") from None
     known = {(item.section, item.key): item for item in items}
     found = {
-        item.key: _parse(item, written[place], path) for place, item in known.items() if written.get(place, "").strip()
+        item.key: _parse(item, written[place], path)
+        for place, item in known.items()
+        if written.get(place, "").strip()
     }
     unread = tuple(".".join(place) for place, text in written.items() if text.strip() and place not in known)
     return Ini(path, found, unread)

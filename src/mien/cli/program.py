@@ -1,142 +1,97 @@
-"""Options of the run rather than of the step: devices, threads, downloads, paths, logging. Keys are FaceFusion's."""
+"""What the commands know of the rest of mien; each method imports what it needs, so that help is fast."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from mien.errors import ProviderError
+from mien.options import Declared, Options, declared
 
-from mien.errors import OptionError
-from mien.options import Declared, Options, option
-from mien.settings import Settings
+if TYPE_CHECKING:
+    from mien.models.store import ModelStore
+    from mien.pipeline.engine import Engine
+    from mien.pipeline.registry import AnyProcessor
+    from mien.settings import Settings
 
-Provider = Literal[
-    "cuda", "tensorrt", "rocm", "migraphx", "coreml", "openvino", "qnn", "directml", "cpu"
-]
-
-
-class ExecutionOptions(Options):
-    """Where models run."""
-
-    group: ClassVar[str] = "execution"
-    section: ClassVar[str] = "execution"
-    title: ClassVar[str] = "Execution"
-
-    providers: tuple[Provider, ...] | None = option(
-        None, help="Execution providers in order of preference; the environment's, else cpu, when unset."
-    )
-    device_ids: tuple[int, ...] | None = option(None, ge=0, help="Numbers of the devices to run on.", advanced=True)
-    thread_count: int | None = option(None, ge=1, le=256, help="Frames worked on at once; one per core when unset.")
-    precision: Literal["exact", "fast"] | None = option(
-        None, help="exact: float32 as trained; fast: half precision where that is faster."
-    )
+Notice = Callable[[str], None]
+OnDownload = Callable[[Any], None]
 
 
-class DownloadOptions(Options):
-    """Where models come from."""
+class Program:
+    """The parts that commands are made of; tests put others in their place."""
 
-    group: ClassVar[str] = "download"
-    section: ClassVar[str] = "download"
-    title: ClassVar[str] = "Downloads"
+    def settings(self) -> Settings:
+        """The settings of the environment."""
+        from mien.settings import Settings
 
-    providers: tuple[Literal["github", "huggingface"], ...] | None = option(
-        None, help="Model hubs in the order in which they are tried.", advanced=True
-    )
+        return Settings.from_environment()
 
+    def processors(self) -> Mapping[str, AnyProcessor]:
+        """Processors by name, imported when they are asked for."""
+        from mien.pipeline.registry import Registry
 
-class MemoryOptions(Options):
-    """Kept for the command lines of others."""
+        return Registry()
 
-    section: ClassVar[str] = "memory"
-    title: ClassVar[str] = "Memory"
+    def step_groups(self) -> tuple[type[Options], ...]:
+        """The option groups that all steps share."""
+        from mien.pipeline.output_options import GROUPS
 
-    video_memory_strategy: Literal["strict", "moderate", "tolerant"] = option(
-        "strict", help="Accepted so that existing command lines work; models stay loaded for a run.", advanced=True
-    )
+        return GROUPS
 
+    def engine(self, settings: Settings, *, on_notice: Notice, on_download: OnDownload) -> Engine:
+        """An engine; to be used as a context manager."""
+        from mien.pipeline.engine import Engine
 
-class MiscOptions(Options):
-    """What the program says while it works."""
+        return Engine(settings, on_notice=on_notice, on_download=on_download)
 
-    section: ClassVar[str] = "misc"
-    title: ClassVar[str] = "Messages"
+    def store(self, settings: Settings, progress: OnDownload | None = None) -> ModelStore:
+        """The model store alone, for commands that run no model."""
+        from mien.models.catalogue import load_catalogue
+        from mien.models.store import ModelStore
 
-    log_level: Literal["error", "warn", "info", "debug"] = option(
-        "info", help="error: as --quiet; debug: as --debug.", advanced=True
-    )
+        return ModelStore(settings, load_catalogue(), progress=progress)
 
+    def providers(self) -> list[dict[str, Any]]:
+        """Execution providers: ``name``, whether it really ``opens``, and a ``remark``."""
+        from mien.inference import providers
 
-class PathOptions(Options):
-    """The files of a step, as flags."""
+        return [_provider(name, providers.probe) for name in providers.available()]
 
-    section: ClassVar[str] = "paths"
-    title: ClassVar[str] = "Files"
+    def encoders(self) -> list[dict[str, Any]]:
+        """Encoders that open here: ``name`` and ``kind`` (video, audio)."""
+        from mien.media import encoders
 
-    source_paths: tuple[str, ...] | None = option(None, help="Pictures of the face to put in (audio for lip sync).")
-    target_path: str | None = option(None, help="The picture or video to work on.")
-    output_path: str | None = option(None, help="Where the result goes.")
-    temp_path: str | None = option(
-        None, help="Folder for the finished parts of unfinished videos.", advanced=True
-    )
-
-
-PROGRAM_GROUPS: tuple[type[Options], ...] = (
-    ExecutionOptions,
-    DownloadOptions,
-    MemoryOptions,
-    MiscOptions,
-)
-"""Groups that tell how to run, not what to do."""
-
-SHORT: Mapping[str, str] = {"source_paths": "-s", "target_path": "-t", "output_path": "-o"}
-"""The only short flags there are."""
-
-_SETTING: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "execution_providers": ("providers", tuple),
-    "execution_device_ids": ("device_ids", tuple),
-    "execution_thread_count": ("threads", int),
-    "execution_precision": ("precision", str),
-    "download_providers": ("download_providers", tuple),
-    "temp_path": ("work_dir", Path),
-}
+        return [{"name": item.name, "kind": item.kind} for item in encoders.available()]
 
 
-def processors_option(names: tuple[str, ...]) -> Declared:
-    """The option that lists the processors of a step, in their order; ``names`` are those that are installed."""
-    return Declared(
-        group="",
-        section="processors",
-        name="processors",
-        key="processors",
-        flag="--processors",
-        kind="str",
-        many=True,
-        optional=True,
-        choices=names,
-        default=None,
-        ge=None,
-        le=None,
-        step=None,
-        unit=None,
-        advanced=False,
-        help="What is done to each frame, in this order.",
-    )
-
-
-def settings_of(values: Mapping[str, Any], base: Settings) -> Settings:
-    """The settings of a run: ``base`` (the environment's) with what flags and ini file say.
-
-    Raises OptionError for a combination that the settings refuse.
-    """
-    changes = {
-        name: convert(values[key])
-        for key, (name, convert) in _SETTING.items()
-        if values.get(key) is not None
-    }
+def _provider(name: str, probe: Callable[[str], object]) -> dict[str, Any]:
     try:
-        return Settings.model_validate({**base.model_dump(), **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise OptionError(f"The setting {first['loc'][0]} cannot be used: {first['msg']}.") from None
+        probe(name)
+    except ProviderError as error:
+        return {"name": name, "opens": False, "remark": str(error)}
+    return {"name": name, "opens": True, "remark": ""}
+
+
+def processor_groups(program: Program) -> dict[str, type[Options]]:
+    """The option groups of all processors that can be loaded, by processor."""
+    from mien.pipeline.registry import PluginError
+
+    groups = {}
+    processors = program.processors()
+    for name in processors:
+        try:
+            groups[name] = processors[name].Options
+        except PluginError:
+            continue
+    return groups
+
+
+def all_groups(program: Program) -> tuple[type[Options], ...]:
+    """Every option group that a step can have: those of all steps, then those of each processor."""
+    return (*program.step_groups(), *processor_groups(program).values())
+
+
+def items_of(groups: tuple[type[Options], ...]) -> tuple[Declared, ...]:
+    """All options of several groups."""
+    return tuple(item for group in groups for item in declared(group))

@@ -1,10 +1,11 @@
 """Reads the words of a command line as argparse does, and writes them in a form that leaves no doubt.
 
-The field's users write ``--processors face_swapper face_enhancer``, abbreviate ``--face-swapper-m``, and put numbers
-such as ``-0.5`` behind a flag. ``normalise`` rewrites all of that to ``--name=value`` for each value, then ``--`` and
-the positional words, so that any parser behind it reads the same thing. The rules are those of Python's argparse, and
-the tests compare the two: a list ends at the next option or at ``--``, a word with a leading dash is a value only if
-it is a negative number or holds a space, and ``--name=value`` takes exactly that one value.
+The field's users write ``--processors face_swapper face_enhancer``, abbreviate ``--face-swapper-m``, and
+put numbers such as ``-0.5`` behind a flag. ``normalise`` rewrites all of that to ``--name=value`` for each
+value, then ``--`` and the positional words, so that any parser behind it reads the same thing. The rules
+are those of Python's argparse, and the tests compare the two: a list ends at the next option or at ``--``,
+a word with a leading dash is a value only if it is a negative number or holds a space, and ``--name=value``
+takes exactly that one value.
 """
 
 from __future__ import annotations
