@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from mien.faces.options import GROUPS as FACE_GROUPS
 from mien.options import Options, option
 
 VideoEncoder = Literal[
@@ -43,18 +44,6 @@ class FrameExtractionOptions(Options):
     )
     temp_pixel_format: Literal["bgr24", "bgra"] = option(
         "bgr24", help="Accepted for compatibility; transparency is kept where the output can hold it.", advanced=True
-    )
-
-
-class FrameDistributionOptions(Options):
-    """How many neighbouring frames a processor may look at."""
-
-    group: ClassVar[str] = ""
-    section: ClassVar[str] = "frame_distribution"
-    title: ClassVar[str] = "Neighbouring frames"
-
-    target_frame_amount: int = option(
-        2, ge=0, le=10, step=1, help="Frames before and after each frame in which a lost face is looked for."
     )
 
 
@@ -111,9 +100,9 @@ class WorkflowOptions(Options):
 
 
 GROUPS: tuple[type[Options], ...] = (
+    *FACE_GROUPS,
     FrameExtractionOptions,
-    FrameDistributionOptions,
     OutputOptions,
     WorkflowOptions,
 )
-"""The option groups of the pipeline itself."""
+"""The option groups that all steps share: those of face analysis and those of the pipeline itself."""

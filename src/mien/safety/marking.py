@@ -1,8 +1,7 @@
 """Marks outputs as made by a program, in the words of the IPTC, and reads such marks back.
 
-Pictures carry an XMP packet with ``Iptc4xmpExt:DigitalSourceType``, the software, and one history event for each
-operation; videos carry the same as tags of the container. BMP and AVIF files have no place that is written here.
-The vocabulary is http://cv.iptc.org/newscodes/digitalsourcetype/.
+The same few tags go into a picture (as XMP: ``Iptc4xmpExt:DigitalSourceType``, ``xmp:CreatorTool``) and into the
+container of a video. The vocabulary is http://cv.iptc.org/newscodes/digitalsourcetype/.
 """
 
 from __future__ import annotations
@@ -12,11 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape, quoteattr
 
 from mien._version import __version__
-from mien.errors import InputMissing
-from mien.safety import xmp
 
 VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOFTWARE = f"mien {__version__}"
@@ -35,12 +31,16 @@ GENERATED = frozenset(
     )
 )
 """Types that say more than "enhanced": an input that has one keeps it through a mere enhancement."""
+UNMARKED_FORMATS = frozenset({"bmp"})
+"""Picture formats that have no place for marks."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_XMP = "http://ns.adobe.com/xap/1.0/"
-_MM = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_PROPERTIES = {
+    "digital_source_type": "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType",
+    "software": "{http://ns.adobe.com/xap/1.0/}CreatorTool",
+    "operations": "{urn:mien:1.0/}operations",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +65,8 @@ def marks_for(kinds: Mapping[str, OperationKind], before: Marks | None = None) -
     return Marks(source_type, SOFTWARE, (*earlier, *kinds))
 
 
-def xmp_packet(marks: Marks) -> bytes:
-    """The marks as an XMP packet, UTF-8."""
-    events = "".join(
-        f'<rdf:li rdf:parseType="Resource"><stEvt:action>edited</stEvt:action>'
-        f"<stEvt:softwareAgent>{escape(marks.software)}</stEvt:softwareAgent>"
-        f"<stEvt:parameters>{escape(operation)}</stEvt:parameters></rdf:li>"
-        for operation in marks.operations
-    )
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about=""'
-        f' xmlns:xmp="{_XMP}" xmlns:xmpMM="{_MM}" xmlns:stEvt="{_EVENT}" xmlns:Iptc4xmpExt="{_IPTC}"'
-        f" xmp:CreatorTool={quoteattr(marks.software)}"
-        f" Iptc4xmpExt:DigitalSourceType={quoteattr(marks.source_type)}>"
-        f"<xmpMM:History><rdf:Seq>{events}</rdf:Seq></xmpMM:History>"
-        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-    ).encode()
-
-
-def mark_picture(data: bytes, marks: Marks) -> bytes | None:
-    """An encoded picture with the marks in it; None if its format has no place for them."""
-    return xmp.embed(data, xmp_packet(marks))
-
-
-def container_tags(marks: Marks) -> dict[str, str]:
-    """The marks as tags for the container of a video."""
+def tags_for(marks: Marks) -> dict[str, str]:
+    """The marks as tags, for the container of a video or the XMP packet of a picture."""
     done = ", ".join(marks.operations)
     return {
         "comment": f"Edited by {marks.software}: {done}. Digital source type: {marks.source_type}",
@@ -101,55 +77,49 @@ def container_tags(marks: Marks) -> dict[str, str]:
 
 
 def marks_of_tags(tags: Mapping[str, str]) -> Marks | None:
-    """The marks in the tags of a container; names are compared without regard to case."""
+    """The marks among the tags of a container; names are compared without regard to case."""
     plain = {name.lower(): value for name, value in tags.items()}
-    if "digital_source_type" not in plain:
+    if not plain.get("digital_source_type"):
         return None
     operations = tuple(part for part in plain.get("operations", "").split(", ") if part)
     return Marks(plain["digital_source_type"], plain.get("software", ""), operations)
 
 
-def marks_of_picture(data: bytes) -> Marks | None:
-    """The marks in an encoded picture; None if it says nothing about how it was made."""
-    packet = xmp.extract(data)
-    return None if packet is None else _parse(packet)
+def marks_of_xmp(packet: bytes) -> Marks | None:
+    """The marks in an XMP packet, which anyone may have written; None if it says nothing about how a file was made.
 
-
-def read_marks(path: Path) -> Marks | None:
-    """The marks of a picture or video file; None if it says nothing about how it was made.
-
-    Raises InputMissing, and what ``mien.media.probe`` raises for files that are no media.
+    A packet with a document type (where entities hide) is not even looked at.
     """
-    try:
-        with Path(path).open("rb") as file:
-            start = file.read(16)
-            if xmp.format_of(start) is not None:
-                return marks_of_picture(start + file.read())
-    except OSError as error:
-        raise InputMissing(f"{path} cannot be read: {error.strerror}.") from None
-    from mien.media.probe import probe
-
-    return marks_of_tags(probe(path).tags)
-
-
-def _parse(packet: bytes) -> Marks | None:
-    """Marks from a packet, which anyone may have written: a document type (entities) is not even looked at."""
     if b"<!DOCTYPE" in packet:
         return None
     try:
         root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))
     except (ElementTree.ParseError, ValueError):
         return None
-    source_type = _property(root, _IPTC, "DigitalSourceType")
-    operations = tuple(_texts(root, f"{{{_EVENT}}}parameters"))
-    if not source_type and not operations:
-        return None
-    return Marks(source_type, _property(root, _XMP, "CreatorTool"), operations)
+    found = marks_of_tags({name: _property(root, tag) for name, tag in _PROPERTIES.items()})
+    if found is None or found.operations:
+        return found
+    return Marks(found.source_type, found.software, tuple(_texts(root, f"{{{_EVENT}}}parameters")))
 
 
-def _property(root: ElementTree.Element, namespace: str, name: str) -> str:
+def read_marks(path: Path) -> Marks | None:
+    """The marks of a picture or video file; None if it says nothing about how it was made.
+
+    Raises what ``mien.media.probe`` raises for files that are no media.
+    """
+    from mien.media.metadata import read
+    from mien.media.probe import probe
+
+    path = Path(path)
+    info = probe(path)
+    if info.kind != "image":
+        return marks_of_tags(info.tags)
+    packet = read(path.read_bytes(), info.format).xmp
+    return None if packet is None else marks_of_xmp(packet)
+
+
+def _property(root: ElementTree.Element, tag: str) -> str:
     """A simple property, which XMP allows as an attribute, as text, or as an rdf:resource."""
-    tag = f"{{{namespace}}}{name}"
     for element in root.iter():
         if tag in element.attrib:
             return element.attrib[tag].strip()

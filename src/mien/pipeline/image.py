@@ -1,0 +1,93 @@
+"""One picture: read, process, mark, write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import NoFace
+from mien.media.images import Picture, read_image, write_image
+from mien.pipeline.job import Job, Outcome
+from mien.processors.base import FrameContext
+from mien.safety.marking import UNMARKED_FORMATS, tags_for
+
+
+def run_image(job: Job) -> Outcome:
+    """Work on a picture. Raises NoFace if all processors need a face and there is none to work on."""
+    step = job.plan.step
+    job.meter.start("process", 1)
+    picture = read_image(step.target, max_pixels=job.settings.max_pixels)
+    for note in picture.notes:
+        job.notice(note)
+    job.cancel.raise_if_set()
+    frame = _frame_of(job, picture)
+    _check_faces(job, frame)
+    job.process(frame)
+    faces = job.count_faces(frame)
+    width, height = _final_size(job, picture, frame)
+    done = replace(
+        picture,
+        pixels=resized(frame.image, width, height),
+        alpha=None if frame.alpha is None else resized(frame.alpha, width, height),
+    )
+    job.cancel.raise_if_set()
+    _write(job, done)
+    job.meter.advance()
+    return Outcome(1, faces)
+
+
+def resized(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """The image (H×W or H×W×3, uint8) in another size: averaged when smaller, Lanczos when larger."""
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = width * height < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
+
+
+def _frame_of(job: Job, picture: Picture) -> FrameContext:
+    scale = min(job.plan.output.image_scale, 1.0)
+    height, width = (max(round(length * scale), 1) for length in picture.pixels.shape[:2])
+    target = resized(picture.pixels, width, height)
+    alpha = None if picture.alpha is None else resized(picture.alpha, width, height)
+    return FrameContext(
+        image=target.copy(),
+        target=target,
+        index=0,
+        time=0.0,
+        find_faces=lambda: job.analyser.faces(target),
+        select_faces=job.select,
+        alpha=alpha,
+        cut=True,
+    )
+
+
+def _check_faces(job: Job, frame: FrameContext) -> None:
+    plan = job.plan
+    if not plan.needs_faces or frame.selected:
+        return
+    found = len(frame.faces)
+    reason = "shows no face" if not found else f"shows {found} faces, but the face selector chooses none of them"
+    if all(link.processor.needs_faces for link in plan.chain):
+        raise NoFace(f"{plan.step.target} {reason}.")
+    job.notice(f"{plan.step.target} {reason}; processors that need faces left it as it is.")
+
+
+def _final_size(job: Job, picture: Picture, frame: FrameContext) -> tuple[int, int]:
+    """The size that was asked for; without a scale, what the processors made of the picture."""
+    if "output_image_scale" not in job.plan.step.options:
+        return frame.image.shape[1], frame.image.shape[0]
+    scale = job.plan.output.image_scale
+    height, width = picture.pixels.shape[:2]
+    return max(round(width * scale), 1), max(round(height * scale), 1)
+
+
+def _write(job: Job, picture: Picture) -> None:
+    plan, marks = job.plan, job.marks
+    if marks is not None and plan.output_format in UNMARKED_FORMATS:
+        job.notice(f"A {plan.output_format.upper()} picture has no place for the note that it was changed.")
+    tags = None if marks is None else tags_for(marks)
+    write_image(plan.step.output, picture, quality=plan.output.image_quality, tags=tags)

@@ -1,0 +1,58 @@
+"""A prepared step: the plan, what its processors prepared, and how to find and choose faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mien.pipeline.plan import Link, Plan
+from mien.pipeline.progress import Cancel, Meter
+
+if TYPE_CHECKING:
+    from mien.faces.analyser import Analyser
+    from mien.models.store import ModelStore
+    from mien.processors.base import FrameContext
+    from mien.safety.marking import Marks
+    from mien.settings import Settings
+    from mien.types import Face
+
+Select: TypeAlias = "Callable[[tuple[Face, ...]], tuple[Face, ...]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that is needed to work on frames; shared by all threads of one run."""
+
+    plan: Plan
+    settings: Settings
+    store: ModelStore
+    states: tuple[Any, ...]
+    """What each processor of the chain prepared."""
+    analyser: Analyser
+    select: Select
+    meter: Meter
+    cancel: Cancel
+    notice: Callable[[str], None]
+    marks: Marks | None
+    """What the output says about how it was made; None when marking is off."""
+
+    def process(self, frame: FrameContext) -> None:
+        """Run all processors on one frame, in their order."""
+        link: Link
+        for link, state in zip(self.plan.chain, self.states, strict=True):
+            self.cancel.raise_if_set()
+            link.processor.process(frame, state)
+
+    def count_faces(self, frame: FrameContext) -> int:
+        """How many faces of the frame are worked on; nothing is searched if no processor asks for faces."""
+        return len(frame.selected) if self.plan.needs_faces else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a picture or video run counted."""
+
+    frames: int
+    faces: int
+    resumed_segments: int = 0

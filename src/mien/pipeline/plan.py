@@ -1,0 +1,184 @@
+"""Checks a step as far as that is possible without working on it, and says what exactly is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mien.errors import InputError, OptionError, UnsupportedMedia
+from mien.options import Options, build, check_keys
+from mien.pipeline.choice import with_models
+from mien.pipeline.output_options import GROUPS, FrameExtractionOptions, OutputOptions, WorkflowOptions
+from mien.pipeline.registry import AnyProcessor, named, option_groups
+from mien.pipeline.step import Step
+
+if TYPE_CHECKING:
+    from mien.models.store import ModelStore
+    from mien.settings import Settings
+    from mien.types import MediaInfo, MediaKind
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+IMAGE_FORMATS: Mapping[str, str] = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".png": "png",
+    ".webp": "webp",
+    ".bmp": "bmp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".avif": "avif",
+}
+VIDEO_FORMATS: Mapping[str, str] = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+}
+"""Endings of outputs, and the formats that they stand for."""
+_MODES: Mapping[str, str] = {"image-to-image": "image", "image-to-video": "video"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One processor of the chain with its options."""
+
+    name: str
+    processor: AnyProcessor
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked step: every option has a value, every file was looked at, every processor is known."""
+
+    step: Step
+    target: MediaInfo
+    kind: MediaKind
+    output_format: str
+    chain: tuple[Link, ...]
+    values: Mapping[str, Any]
+    sound: Path | None
+    """A source that replaces the sound of the target."""
+
+    def settings_of(self, group: type[O]) -> O:
+        """The values of an option group."""
+        return build(group, self.values)
+
+    @property
+    def output(self) -> OutputOptions:
+        """How the output is written."""
+        return self.settings_of(OutputOptions)
+
+    @property
+    def part(self) -> FrameExtractionOptions:
+        """Which part of the target is worked on."""
+        return self.settings_of(FrameExtractionOptions)
+
+    @property
+    def needs_faces(self) -> bool:
+        """Whether any processor works on faces."""
+        return any(link.processor.needs_faces for link in self.chain)
+
+    @property
+    def sequential(self) -> bool:
+        """Whether frames must be processed in order, one at a time."""
+        return any(link.processor.sequential for link in self.chain)
+
+    @property
+    def lookahead(self) -> int:
+        """How many later frames must have been analysed before a frame is processed."""
+        return max(link.processor.lookahead for link in self.chain)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Catalogue entries that the processors need, each once."""
+        return tuple(dict.fromkeys(id for link in self.chain for id in link.processor.models(link.options)))
+
+    def size_after(self, width: int, height: int) -> tuple[int, int]:
+        """Size of a frame after all processors."""
+        for link in self.chain:
+            width, height = link.processor.output_size(link.options, width, height)
+        return width, height
+
+
+def make_plan(
+    step: Step,
+    processors: Mapping[str, AnyProcessor],
+    store: ModelStore,
+    settings: Settings,
+    notice: Callable[[str], None],
+) -> Plan:
+    """Check everything that can be checked before work begins.
+
+    Raises OptionError for processors and options, InputError for sources and target, UnsupportedMedia for an output
+    that cannot be made of the target, OutputIsInput, OutputNotWritable.
+    """
+    from mien.media.atomic import check_writable, refuse_input_as_output
+    from mien.media.probe import probe
+
+    chain = {name: named(processors, name) for name in step.processors}
+    check_keys(step.options, (*GROUPS, *option_groups(processors)))
+    for group in (*GROUPS, *(processor.Options for processor in chain.values())):
+        build(group, step.options)
+    kind, output_format = output_kind(step.output)
+    sound = _sound_of(step)
+    target = probe(step.target, max_pixels=settings.max_pixels)
+    _check_kinds(step, target, kind)
+    refuse_input_as_output(step.output, (step.target, *step.sources))
+    check_writable(step.output)
+    _check_sources(step, chain)
+    values = with_models(step.options, chain, store, notice)
+    links = tuple(Link(name, chain[name], build(chain[name].Options, values)) for name in step.processors)
+    return Plan(step, target, kind, output_format, links, values, sound)
+
+
+def output_kind(output: Path) -> tuple[MediaKind, str]:
+    """(kind, format) of an output by its ending; raises UnsupportedMedia."""
+    ending = output.suffix.lower()
+    if ending in IMAGE_FORMATS:
+        return "image", IMAGE_FORMATS[ending]
+    if ending in VIDEO_FORMATS:
+        return "video", VIDEO_FORMATS[ending]
+    known = ", ".join([*IMAGE_FORMATS, *VIDEO_FORMATS])
+    said = f"ends in {ending}, which cannot be written" if ending else "has no ending that names its format"
+    raise UnsupportedMedia(f"The output {output} {said}; use one of {known}.")
+
+
+def _check_kinds(step: Step, target: MediaInfo, kind: MediaKind) -> None:
+    if target.kind == "audio":
+        raise UnsupportedMedia(f"The target {step.target} holds sound only; give a picture or a video.")
+    if target.kind != kind:
+        is_video = target.kind == "video"
+        what, endings = ("a video", VIDEO_FORMATS) if is_video else ("a picture", IMAGE_FORMATS)
+        raise UnsupportedMedia(
+            f"The target {step.target} is {what}, so the output must be one too, not {step.output.name}: "
+            f"use one of {', '.join(endings)}."
+        )
+    mode = build(WorkflowOptions, step.options).mode
+    if mode != "auto" and _MODES[mode] != target.kind:
+        raise OptionError(f"--workflow-mode {mode} does not fit the target {step.target}, which is {target.kind}.")
+
+
+def _sound_of(step: Step) -> Path | None:
+    """Look at every source; raises what sniffing raises, and UnsupportedMedia for a video."""
+    from mien.media.sniff import sniff
+
+    sound = None
+    for source in step.sources:
+        kind = sniff(source).kind
+        if kind == "video":
+            raise UnsupportedMedia(f"The source {source} is a video; sources are pictures or sound.")
+        if kind == "audio" and sound is None:
+            sound = source
+    return sound
+
+
+def _check_sources(step: Step, chain: Mapping[str, AnyProcessor]) -> None:
+    for name, processor in chain.items():
+        if processor.needs_source and not step.sources:
+            raise InputError(f"The processor {name} needs at least one source.")
