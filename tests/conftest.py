@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,9 +56,8 @@ def builtin_store(builtin_settings: Settings) -> ModelStore:
 
 
 @pytest.fixture(autouse=True)
-def _no_user_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_user_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own MIEN_ variables out of the tests, but for where models are kept."""
     for name in list(os.environ):
         if name.startswith("MIEN_") and name not in ("MIEN_CACHE_DIR", "MIEN_MODELS_DIR"):
             monkeypatch.delenv(name)
-    yield

@@ -54,7 +54,7 @@ def option(
     ``key`` replaces the derived key where the field's users know it by another name. ``advanced`` options are folded
     away in forms and listed last in help.
     """
-    extra = {"step": step, "key": key, "unit": unit, "advanced": advanced}
+    extra: dict[str, Any] = {"step": step, "key": key, "unit": unit, "advanced": advanced}
     return Field(default, ge=ge, le=le, description=help, json_schema_extra=extra)
 
 
@@ -156,7 +156,9 @@ def allowed(item: Declared) -> str:
         return "choose from " + ", ".join(str(choice) for choice in item.choices)
     if item.ge is not None and item.le is not None:
         return f"give a number from {item.ge:g} to {item.le:g}"
-    return {"int": "give a whole number", "float": "give a number", "bool": "give true or false", "str": ""}[item.kind]
+    return {"int": "give a whole number", "float": "give a number", "bool": "give true or false", "str": ""}[
+        item.kind
+    ]
 
 
 def check_keys(values: Mapping[str, Any], groups: Iterable[type[Options]]) -> None:

@@ -41,9 +41,13 @@ class Settings(BaseModel):
     providers: tuple[str, ...] = Field(("cpu",), description="Execution providers, in order of preference.")
     device_ids: tuple[int, ...] = Field((0,), description="Device numbers for GPU providers.")
     threads: int = Field(0, ge=0, le=256, description="Frame workers; 0: one per core.")
-    precision: Precision = Field("exact", description="exact: float32 as trained; fast: bf16/fp16 where faster.")
+    precision: Precision = Field(
+        "exact", description="exact: float32 as trained; fast: bf16/fp16 where faster."
+    )
     max_pixels: int = Field(120_000_000, ge=1, description="Largest picture that is opened, in pixels.")
-    segment_seconds: float = Field(10.0, gt=0, description="Length of the parts in which a video is worked on.")
+    segment_seconds: float = Field(
+        10.0, gt=0, description="Length of the parts in which a video is worked on."
+    )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:

@@ -42,14 +42,18 @@ OUTPUTS = {
 
 
 def vote(*answers: bool) -> tuple[Vote, list[FakeSession]]:
-    sessions = {id: FakeSession(OUTPUTS[id][0 if yes else 1]) for id, yes in zip(VOTERS, answers, strict=True)}
+    sessions = {
+        id: FakeSession(OUTPUTS[id][0 if yes else 1]) for id, yes in zip(VOTERS, answers, strict=True)
+    }
     return make_vote(load_catalogue(), sessions.__getitem__), list(sessions.values())
 
 
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("second", [False, True])
 @pytest.mark.parametrize("third", [False, True])
-def test_two_of_three_decide_and_the_third_is_asked_only_when_needed(first: bool, second: bool, third: bool) -> None:
+def test_two_of_three_decide_and_the_third_is_asked_only_when_needed(
+    first: bool, second: bool, third: bool
+) -> None:
     made, sessions = vote(first, second, third)
     assert made.flags(BLACK) is (first + second + third >= 2)
     assert [session.runs for session in sessions] == [1, 1, int(first != second)]
@@ -58,7 +62,11 @@ def test_two_of_three_decide_and_the_third_is_asked_only_when_needed(first: bool
 def test_networks_see_the_picture_in_rgb_with_their_own_statistics() -> None:
     made, sessions = vote(False, True, False)
     made.flags(np.full((40, 40, 3), (0, 0, 255), np.uint8))
-    assert [session.fed[0].shape for session in sessions] == [(1, 3, 640, 640), (1, 3, 384, 384), (1, 3, 448, 448)]
+    assert [session.fed[0].shape for session in sessions] == [
+        (1, 3, 640, 640),
+        (1, 3, 384, 384),
+        (1, 3, 448, 448),
+    ]
     assert sessions[0].fed[0][0, :, 300, 300].tolist() == [1, 0, 0]
     assert sessions[1].fed[0][0, :, 200, 200].tolist() == [1, -1, -1]
 

@@ -7,9 +7,9 @@ numbers: onnx.proto3). Everything else is skipped by its length in a memory map.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from mien.errors import ModelCorrupt
 _MODEL_GRAPH: Final = 7
 _GRAPH_INITIALIZER: Final = 5
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_RAW = 1, 2, 4, 9
-_TYPES: Final = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
+_TYPES: Final[Mapping[int, np.dtype[Any]]] = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
 """TensorProto.DataType: FLOAT, FLOAT16, DOUBLE."""
 
 
@@ -51,11 +51,14 @@ def _tensor(data: mmap.mmap, start: int, end: int) -> NDArray[np.float32]:
             kind = value
         elif field in (_TENSOR_RAW, _TENSOR_FLOATS) and isinstance(value, tuple):
             raw = data[value[0] : value[1]]
-    return np.frombuffer(raw, _TYPES[kind]).reshape(dims).astype(np.float32)
+    values: NDArray[np.float32] = np.frombuffer(raw, _TYPES[kind]).reshape(dims).astype(np.float32)
+    return values
 
 
 def _last(data: mmap.mmap, start: int, end: int, wanted: int) -> tuple[int, int]:
-    found = [value for field, value in _fields(data, start, end) if field == wanted and isinstance(value, tuple)]
+    found = [
+        value for field, value in _fields(data, start, end) if field == wanted and isinstance(value, tuple)
+    ]
     return found[-1]
 
 
@@ -69,7 +72,9 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int | 
             value, position = _varint(data, position)
             yield field, value
             continue
-        size, position = (8, position) if wire == 1 else (4, position) if wire == 5 else _varint(data, position)
+        size, position = (
+            (8, position) if wire == 1 else (4, position) if wire == 5 else _varint(data, position)
+        )
         if wire not in (1, 2, 5) or position + size > end:
             raise ValueError("not a protobuf message")
         yield field, (position, position + size)

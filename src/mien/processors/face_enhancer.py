@@ -142,9 +142,9 @@ def _restore(crop: Frame, state: EnhancerState) -> Frame:
     from mien.faces.neural.session import only_output, planes
 
     half = (0.5, 0.5, 0.5)
-    feeds = {"input": planes(crop, half, half, rgb=True)}
+    feeds: dict[str, NDArray[np.generic]] = {"input": planes(crop, half, half, rgb=True)}
     if state.weight is not None:
-        feeds["weight"] = np.array([state.weight])  # type: ignore[assignment]  # float64, as the file declares
+        feeds["weight"] = np.array([state.weight])  # float64, as the file declares
     output = only_output(state.name, state.session.run(feeds), (1, 3, state.size, state.size))
     pixels = (output[0].clip(-1, 1) + 1) / 2
     return np.ascontiguousarray((pixels.transpose(1, 2, 0)[..., ::-1] * 255).round().astype(np.uint8))

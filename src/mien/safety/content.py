@@ -70,8 +70,8 @@ class Voter:
 
         small = contained(image, self.size)
         pixels = small[..., ::-1].astype(np.float32) / 255
-        pixels = (pixels - np.float32(self.mean)) / np.float32(self.std)
-        output = self.session.run([pixels.transpose(2, 0, 1)[None].astype(np.float32)])[0][0]
+        pixels = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        output = self.session.run([pixels.transpose(2, 0, 1)[None]])[0][0]
         return _MEASURES[self.measure](output) > self.threshold
 
 

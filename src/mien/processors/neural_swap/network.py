@@ -64,7 +64,7 @@ class SwapNetwork:
 
     def _prepare(self, parts: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels = parts[..., ::-1].astype(np.float32) / 255
-        pixels = (pixels - np.float32(self.mean)) / np.float32(self.std)
+        pixels = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
 
     def _run(self, parts: NDArray[np.float32], source: Vector) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ class SwapNetwork:
     def _decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         pixels = output.transpose(0, 2, 3, 1)
         if self.kind in SIGNED_OUTPUT:
-            pixels = pixels * np.float32(self.std) + np.float32(self.mean)
+            pixels = pixels * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
         return np.asarray(pixels.clip(0, 1)[..., ::-1] * np.float32(255), np.float32)
 
 
