@@ -112,7 +112,9 @@ def make(parameters: Sequence[inspect.Parameter]) -> list[Any]:
 
     def function(**values: Any) -> None: ...
 
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    # Two processors of different makers may declare the same key; the first one keeps it.
+    by_name = {parameter.name: parameter for parameter in reversed(parameters)}
+    function.__signature__ = inspect.Signature(list(reversed(by_name.values())))  # type: ignore[attr-defined]
     function.__annotations__ = {}
     app = typer.Typer(add_completion=False)
     app.command(add_help_option=False)(function)

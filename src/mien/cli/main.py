@@ -6,14 +6,16 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mien.cli.terminal import Terminal
-from mien.errors import MienError, OutOfMemory
+from mien.errors import Canceled, MienError, OutOfMemory
+
+if TYPE_CHECKING:
+    from mien.cli.program import Program
 
 INTERNAL = 1
 """Exit code of a defect of mien."""
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell would give it: 128 + SIGINT."""
 
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -26,20 +28,26 @@ _ONE_THREAD = (
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line ``words`` (the process's own by default) and return the exit code."""
-    words = list(sys.argv[1:] if words is None else words)
     limit_threads()
-    from mien.cli.app import build_app
     from mien.cli.program import Program
+
+    return run(sys.argv[1:] if words is None else words, Program())
+
+
+def run(words: Sequence[str], program: Program) -> int:
+    """Run one command line over the given parts of the program; nothing escapes but an exit code."""
+    from mien.cli.app import build_app
 
     terminal = Terminal(json="--json" in words, debug="--debug" in words)
     try:
-        code = build_app(Program(), terminal).main(words, prog_name="mien", standalone_mode=False)
+        code = build_app(program, terminal).main(list(words), prog_name="mien", standalone_mode=False)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 0
     except KeyboardInterrupt:
-        terminal.error("stopped.", "canceled")
-        return INTERRUPTED
+        terminal.error("stopped.", Canceled.code)
+        return Canceled.exit_code
     except BrokenPipeError:
         # The reader of stdout went away (`mien options | head`); there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
