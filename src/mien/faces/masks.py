@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,12 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from mien.faces.neural.session import IMAGENET_MEAN, IMAGENET_STD, Runs, only_output, planes
 from mien.types import Frame, Mask
 
-MaskType: TypeAlias = Literal["box", "occlusion", "area", "region"]
-Area: TypeAlias = Literal["upper-face", "lower-face", "mouth"]
-Region: TypeAlias = Literal[
-    "skin", "left-eyebrow", "right-eyebrow", "left-eye", "right-eye",
-    "glasses", "nose", "mouth", "upper-lip", "lower-lip",
-]  # fmt: skip
+Crop: TypeAlias = NDArray[Any]
+"""H×W×3 BGR, 0…255: uint8, or the floats that a network made."""
 Padding: TypeAlias = tuple[int, int, int, int]
 """Top, right, bottom, left, each 0 to 100 percent of the crop."""
 
@@ -150,16 +146,15 @@ class Parser:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
-    def classes(self, crop: Frame) -> NDArray[np.intp]:
+    def classes(self, crop: Crop) -> NDArray[np.intp]:
         """The class of every pixel at the network's size. Raises ModelCorrupt."""
-        small = np.asarray(cv2.resize(crop, self.size), np.uint8)
-        pixels = planes(small, self.mean, self.std, rgb=True)
+        pixels = planes(cv2.resize(crop, self.size), self.mean, self.std, rgb=True)
         height, width = pixels.shape[2:]
         scores = only_output(self.name, self.session.run([pixels]), (1, None, height, width))
         return np.asarray(scores[0].argmax(axis=0))
 
 
-def region_mask(crop: Frame, parser: Parser, regions: Sequence[str], *, compat: bool = False) -> Mask:
+def region_mask(crop: Crop, parser: Parser, regions: Sequence[str], *, compat: bool = False) -> Mask:
     """The selected regions of a crop, softened."""
     wanted = [REGIONS[region] for region in regions]
     inside = np.isin(parser.classes(crop), wanted).astype(np.float32)
@@ -190,7 +185,7 @@ class Masker:
     compat: bool = False
     _boxes: dict[tuple[int, int, bool], Mask] = field(default_factory=dict)
 
-    def box(self, crop: NDArray[np.generic], *, padded: bool = True) -> Mask:
+    def box(self, crop: Crop, *, padded: bool = True) -> Mask:
         """The box mask for crops of this size, made once; without the user's padding for ``padded=False``."""
         key = (crop.shape[1], crop.shape[0], padded)
         if key not in self._boxes:
@@ -216,7 +211,7 @@ class Masker:
             masks.append(area_mask(size, sixty_eight(), self.areas, compat=self.compat))
         return masks
 
-    def after(self, crop: Frame) -> list[Mask]:
+    def after(self, crop: Crop) -> list[Mask]:
         """The masks of the selected types that are made of the processed crop: that of the regions."""
         if "region" not in self.types or self.parser is None:
             return []

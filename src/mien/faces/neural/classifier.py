@@ -21,25 +21,15 @@ _GENDERS: Mapping[int, Gender] = MappingProxyType({1: "female"})
 _RACES: Mapping[int, Race] = MappingProxyType(
     {1: "black", 2: "latino", 3: "asian", 4: "asian", 5: "indian", 6: "arabic"}
 )
-# Half-open, as FaceFusion has them: 2, 9, 19, 29 … belong to no class.
-_AGES: Mapping[int, range] = MappingProxyType(
-    {
-        0: range(0, 2),
-        1: range(3, 9),
-        2: range(10, 19),
-        3: range(20, 29),
-        4: range(30, 39),
-        5: range(40, 49),
-        6: range(50, 59),
-        7: range(60, 69),
-    }
-)
-_OLDEST = range(70, 100)
+# FairFace's classes: first and last year.
+_AGES: tuple[tuple[int, int], ...] = (
+    (0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, 100),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What the classifier says of a face; ``age`` is a half-open range of years."""
+    """What the classifier says of a face; ``age`` holds all years of its class."""
 
     gender: Gender
     age: range
@@ -58,10 +48,15 @@ class Classifier:
     std: Triple = IMAGENET_STD
 
     def classify(self, frame: Frame, five: ArrayLike, *, compat: bool = False) -> Attributes:
-        """The attributes of the face at five landmarks (frame pixels). Raises ModelCorrupt."""
+        """The attributes of the face at five landmarks (frame pixels). Raises ModelCorrupt.
+
+        With ``compat`` an age class lacks its last year, as in FaceFusion: no class holds 2, 9, 19 …
+        """
         side = (self.size, self.size)
         crop = warp(frame, align_matrix(five, self.template, side, compat=compat), side, compat=compat)
         outputs = self.session.run([planes(crop, self.mean, self.std, rgb=True)])
         check(self.name, len(outputs) >= 3 and all(output.size >= 1 for output in outputs[:3]), outputs)
         race, gender, age = (int(np.ravel(output)[0]) for output in outputs[:3])
-        return Attributes(_GENDERS.get(gender, "male"), _AGES.get(age, _OLDEST), _RACES.get(race, "white"))
+        first, last = _AGES[age] if 0 <= age < len(_AGES) else _AGES[-1]
+        years = range(first, last if compat else last + 1)
+        return Attributes(_GENDERS.get(gender, "male"), years, _RACES.get(race, "white"))

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ModelCorrupt
-from mien.types import Frame
 
 Pixels: TypeAlias = NDArray[np.float32]
 """1×3×H×W float32."""
@@ -34,17 +33,20 @@ Open: TypeAlias = Callable[[str], Runs]
 """Opens the session of a model by its id; called on first use, and expected to keep what it opened."""
 
 
-def planes(image: Frame, mean: Triple, std: Triple, *, rgb: bool, full: float = 255.0) -> Pixels:
-    """A BGR picture as network input: ``(value / full - mean) / std``, planar, in RGB or BGR order.
+def planes(image: NDArray[Any], mean: Triple, std: Triple, *, rgb: bool, full: float = 255.0) -> Pixels:
+    """A BGR picture (0…255) as network input: ``(value / full - mean) / std``, planar, in RGB or BGR order.
 
-    Statistics are given in the order of the planes. Looked up in tables, so as exact as float64 arithmetic.
+    Statistics are given in the order of the planes. Bytes are looked up in tables, so as exact as float64
+    arithmetic; a picture of floats (a crop that a network made) is computed.
     """
     pixels = np.empty((1, 3, *image.shape[:2]), np.float32)
-    values = np.arange(256) / full
     channels = cv2.split(image)[::-1] if rgb else cv2.split(image)
     for plane, channel in enumerate(channels):
-        table = ((values - mean[plane]) / std[plane]).astype(np.float32)
-        cv2.LUT(channel, table, dst=pixels[0, plane])
+        if image.dtype == np.uint8:
+            table = ((np.arange(256) / full - mean[plane]) / std[plane]).astype(np.float32)
+            cv2.LUT(channel, table, dst=pixels[0, plane])
+        else:
+            pixels[0, plane] = (channel / full - mean[plane]) / std[plane]
     return pixels
 
 
