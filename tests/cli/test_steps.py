@@ -31,7 +31,9 @@ def test_flags_for_files_go_before_positionals(mien: Mien, program: FakeProgram)
 
 def test_only_written_options_reach_the_engine(mien: Mien, program: FakeProgram) -> None:
     words = "apply t -o o.png --processors painter writer --painter-weight 0.25 --painter-color 1 2 255"
-    more = "--painter-areas mouth --painter-areas hair --painter-angles 90 --painter-varnish --writer-words=-x"
+    more = (
+        "--painter-areas mouth --painter-areas hair --painter-angles 90 --painter-varnish --writer-words=-x"
+    )
     assert mien(*words.split(), *more.split(), "--output-video-q", "7") == 0
     assert program.step.processors == ("painter", "writer")
     assert dict(program.step.options) == {
@@ -65,14 +67,32 @@ def test_environment_settings_stay_without_flags(mien: Mien, program: FakeProgra
         ("edit a b -o o", "mien: One target is needed, but a is there as well: mien edit TARGET -o OUTPUT."),
         ("edit a", "mien: There is no output file: mien edit TARGET -o OUTPUT."),
         ("apply t -o o", "mien: mien apply needs --processors, such as"),
-        ("edit t -o o --painter-weight 2", "mien: --painter-weight cannot be '2': give a number from 0 to 1."),
-        ("edit t -o o --painter-weight nan", "mien: --painter-weight cannot be 'nan': give a number from 0 to 1."),
-        ("edit t -o o --painter-color 1 x", "mien: --painter-color cannot be 'x': give a number from 0 to 255."),
-        ("edit t -o o --painter-model ink", "mien: --painter-model cannot be 'ink': choose from oil, chalk_2b."),
+        (
+            "edit t -o o --painter-weight 2",
+            "mien: --painter-weight cannot be '2': give a number from 0 to 1.",
+        ),
+        (
+            "edit t -o o --painter-weight nan",
+            "mien: --painter-weight cannot be 'nan': give a number from 0 to 1.",
+        ),
+        (
+            "edit t -o o --painter-color 1 x",
+            "mien: --painter-color cannot be 'x': give a number from 0 to 255.",
+        ),
+        (
+            "edit t -o o --painter-model ink",
+            "mien: --painter-model cannot be 'ink': choose from oil, chalk_2b.",
+        ),
         ("edit t -o o --painter-secret -1", "mien: --painter-secret cannot be '-1': give at least 0."),
         ("edit t -o o --painter-angles 45", "mien: --painter-angles cannot be '45': choose from 0, 90, 180."),
-        ("apply t -o o --processors sculptor", "mien: --processors cannot be 'sculptor': choose from painter,"),
-        ("edit t -o o --painter-wait 1", "mien: There is no option --painter-wait; did you mean --painter-weight."),
+        (
+            "apply t -o o --processors sculptor",
+            "mien: --processors cannot be 'sculptor': choose from painter,",
+        ),
+        (
+            "edit t -o o --painter-wait 1",
+            "mien: There is no option --painter-wait; did you mean --painter-weight.",
+        ),
         ("edit t -o o --painter-w", "mien: --painter-weight needs a value."),
         ("paint t", "mien: No such command 'paint'."),
     ],
@@ -88,7 +108,9 @@ def test_a_wrong_command_line_gives_one_sentence(
     assert not program.engines
 
 
-def test_the_result_is_one_line_and_notes_go_to_stderr(mien: Mien, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_one_line_and_notes_go_to_stderr(
+    mien: Mien, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert mien("edit", "t", "-o", "o.mp4") == 0
     out, err = capsys.readouterr()
     assert out == "o.mp4: 2 frames, 4 faces, 1 finished parts kept from before, 1:15 min\n"

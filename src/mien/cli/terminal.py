@@ -22,6 +22,8 @@ class Terminal:
     """No results, notes or progress; errors only."""
     debug: bool = False
     """Errors come with their traceback."""
+    answered: bool = False
+    """A result was given; in JSON mode there is exactly one document on stdout."""
 
     def switch(self, *, json: bool = False, quiet: bool = False, debug: bool = False) -> None:
         """Turn modes on; none is turned off."""
@@ -36,6 +38,7 @@ class Terminal:
 
     def result(self, data: Any, draw: Callable[[], str | None]) -> None:
         """Give the result of a command: ``data`` as JSON, or the text that ``draw`` returns."""
+        self.answered = True
         if self.json:
             print(json.dumps(data, indent=2, ensure_ascii=False, default=plain))
         elif not self.quiet:
@@ -49,8 +52,8 @@ class Terminal:
             print(f"mien: {text}", file=sys.stderr)
 
     def error(self, sentence: str, code: str = "internal") -> None:
-        """Tell what went wrong: one sentence on stderr, and an error object on stdout in JSON mode."""
-        if self.json:
+        """Tell what went wrong: one sentence on stderr, in JSON mode an object on stdout too."""
+        if self.json and not self.answered:
             print(json.dumps({"error": {"code": code, "message": sentence}}, ensure_ascii=False))
         print(f"mien: {' '.join(sentence.split())}", file=sys.stderr)
 
