@@ -26,7 +26,7 @@ _SLOPES = (0.55, 1.3)
 _SHOULDER = 0.8
 _CHROMA_SLOPE = 0.25
 _LUMA = np.arange(256, dtype=np.float64)
-_FADE_FROM, _FADE_TO = 0.9, 0.45
+_FADE_FROM, _FADE_TO = 0.9, 0.15
 """Shares of the darkest skin between which chroma shift and field fade, for pupils, lashes and nostrils."""
 _MOST_FIELD = np.array([70.0, 30.0, 30.0], np.float32)
 

@@ -28,8 +28,8 @@ def restore(result: Frame, target: Frame, placed: Floats, original: Floats, shut
     half = max(0.8, 0.03 * float(np.linalg.norm(placed[78, :2] - placed[308, :2])))
     opening = _widened(lips - origin, half * shut)
     # A shut mouth has no edge to keep: a softer one lets its line taper into the corners.
-    soft = gaussian(_polygon(opening, shape), sigma + 0.9 * half * shut)
-    weight = smoothstep(0.15, 0.75 + 0.15 * shut, soft) * (1.0 - 0.35 * shut)
+    soft = gaussian(_polygon(opening, shape), sigma + 0.6 * half * shut)
+    weight = smoothstep(0.15, 0.75 + 0.15 * shut, soft) * (1.0 - 0.25 * shut)
     swapped = result[box].astype(np.float32)
     inside = _shifted(target, (lips - original[canonical().groups["lips_inner"], :2]).mean(0), box)
     if shut > 0:

@@ -35,16 +35,14 @@ def decide(result: Frame, target: Frame, ratio: float) -> Sharpening:
     return Sharpening()
 
 
-def apply(picture: Frame, how: Sharpening) -> Frame:
-    """Blur or sharpen a picture (H×W×3 YCrCb)."""
+def apply(picture: Frame, how: Sharpening) -> None:
+    """Blur or sharpen the luma of a picture (H×W×3 YCrCb) in place."""
+    luma = np.ascontiguousarray(picture[..., 0])
     if how.blur > 0:
-        return gaussian(picture, how.blur)
-    if how.unsharp > 0:
-        sigma = max(1.0, max(picture.shape[:2]) / 250.0)
-        luma = np.ascontiguousarray(picture[..., 0])
-        soft = gaussian(luma, sigma)
-        cv2.insertChannel(cv2.addWeighted(luma, 1.0 + how.unsharp, soft, -how.unsharp, 0.0), picture, 0)
-    return picture
+        picture[..., 0] = gaussian(luma, how.blur)
+    elif how.unsharp > 0:
+        soft = gaussian(luma, max(1.0, max(picture.shape[:2]) / 250.0))
+        picture[..., 0] = cv2.addWeighted(luma, 1.0 + how.unsharp, soft, -how.unsharp, 0.0)
 
 
 def edges(luma: Frame) -> float:
@@ -55,4 +53,6 @@ def edges(luma: Frame) -> float:
         return 0.0
     across = cv2.Sobel(middle, cv2.CV_32F, 1, 0, ksize=1)
     down = cv2.Sobel(middle, cv2.CV_32F, 0, 1, ksize=1)
-    return float(np.percentile(cv2.magnitude(across, down), _PERCENTILE))
+    # Counting is several times faster than sorting, and a 16th of a grey level is fine enough.
+    counts = np.bincount((cv2.magnitude(across, down).ravel() * 16.0).astype(np.int32))
+    return float(np.searchsorted(np.cumsum(counts), _PERCENTILE / 100.0 * counts.sum())) / 16.0

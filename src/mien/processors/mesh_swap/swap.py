@@ -115,7 +115,8 @@ def _render(
     if memory.frames % SHARPNESS_EVERY == 0:
         luma = convert(crop, cv2.COLOR_BGR2GRAY)
         memory.sharpening = sharpness.decide(np.ascontiguousarray(pixels[..., 0]), luma, ratio)
-    result = convert(sharpness.apply(pixels, memory.sharpening), cv2.COLOR_YCrCb2BGR)
+    sharpness.apply(pixels, memory.sharpening)
+    result = convert(pixels, cv2.COLOR_YCrCb2BGR)
     origin = np.array([window.x, window.y, 0], np.float32)
     mouth.restore(result, crop, target.placed - origin, target.mesh - origin, target.shut(0.04), window.full)
     clear = _clear(crop, hair, mapping)
@@ -158,5 +159,5 @@ def _clear(crop: Frame, hidden: Floats, mapping: FaceMap) -> Floats:
     """1 - occlusion of the target on the grid, along the edges of the picture."""
     rows, columns = mapping.x.shape
     clear = 1.0 - stretch(hidden, (columns, rows))
-    guide = grey(shrink(crop, (columns, rows)))
+    guide = shrink(convert(crop, cv2.COLOR_BGR2GRAY), (columns, rows)) * np.float32(1 / 255)
     return np.clip(skin.guided_filter(guide, clear, 3, 5e-4), 0.0, 1.0)
