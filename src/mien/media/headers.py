@@ -11,6 +11,7 @@ from typing import Final
 
 from mien.errors import CorruptMedia, InputMissing
 from mien.media import exif
+from mien.media.color import HLG, PQ
 from mien.media.orientation import UPRIGHT, Orientation, from_exif
 
 
@@ -26,6 +27,7 @@ class Header:
     orientation: Orientation = UPRIGHT
     frames: int = 1
     components: int = 3
+    hdr: bool = False
 
 
 class Truncated(Exception):
@@ -120,7 +122,7 @@ def _jpeg(data: bytes) -> Header:
 
 def _png(data: bytes) -> Header:
     width = height = depth = 0
-    frames, orientation, has_pixels = 1, UPRIGHT, False
+    frames, orientation, has_pixels, hdr = 1, UPRIGHT, False, False
     for kind, body in png_chunks(data):
         if kind == b"IHDR":
             width, height, depth = struct.unpack(">IIB", body[:9])
@@ -128,10 +130,12 @@ def _png(data: bytes) -> Header:
             frames = int.from_bytes(body[:4], "big")
         elif kind == b"eXIf":
             orientation = from_exif(exif.orientation(body))
+        elif kind == b"cICP":
+            hdr = body[1] in (PQ, HLG)
         has_pixels = has_pixels or kind == b"IDAT"
     if not has_pixels:
         raise Truncated
-    return Header(width, height, max(depth, 8), orientation, frames)
+    return Header(width, height, max(depth, 8), orientation, frames, hdr=hdr)
 
 
 def _webp(data: bytes) -> Header:
@@ -182,7 +186,9 @@ def _avif(data: bytes) -> Header:
         raise Truncated
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     depth = max((body[5] for kind, body in properties if kind == b"pixi" and len(body) > 5), default=8)
-    return Header(width, height, max(depth, 8), _heif_orientation(properties))
+    nclx = [body for kind, body in properties if kind == b"colr" and body[:4] == b"nclx"]
+    hdr = any(int.from_bytes(body[6:8], "big") in (PQ, HLG) for body in nclx)
+    return Header(width, height, max(depth, 8), _heif_orientation(properties), hdr=hdr)
 
 
 def _heif_orientation(properties: list[tuple[bytes, bytes]]) -> Orientation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av.error
 import numpy as np
@@ -57,10 +57,10 @@ def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """What makes a decoded frame upright, from its display matrix."""
-    for data in frame.side_data:
-        if data.type == SideDataType.DISPLAYMATRIX:
-            return from_display_matrix([int(n) for n in np.frombuffer(bytes(data)[:36], np.int32)])
-    return UPRIGHT
+    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if data is None:
+        return UPRIGHT
+    return from_display_matrix([int(n) for n in np.frombuffer(bytes(data)[:36], np.int32)])
 
 
 def tags_of(frame: VideoFrame) -> ColorTags:
@@ -96,7 +96,7 @@ def alpha_decoder(stream: VideoStream) -> str | None:
     return None
 
 
-def timestamp(packet: av.Packet[VideoStream], format: str) -> int | None:
+def timestamp(packet: av.Packet[Any], format: str) -> int | None:
     """When the frame of a packet is shown. AVI stores no such times: there the order of packets is
     all there is.
     """
