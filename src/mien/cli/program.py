@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ProviderError
 from mien.options import Declared, Options, declared
 
 if TYPE_CHECKING:
@@ -54,23 +53,17 @@ class Program:
 
     def providers(self) -> list[dict[str, Any]]:
         """Execution providers: ``name``, whether it really ``opens``, and a ``remark``."""
-        from mien.inference import providers
+        from mien.inference.probe import probe
+        from mien.inference.providers import available
 
-        return [_provider(name, providers.probe) for name in providers.available()]
+        reasons = {name: probe(name) for name in available()}
+        return [{"name": name, "opens": reason is None, "remark": reason or ""} for name, reason in reasons.items()]
 
     def encoders(self) -> list[dict[str, Any]]:
         """Encoders that open here: ``name`` and ``kind`` (video, audio)."""
         from mien.media import encoders
 
         return [{"name": item.name, "kind": item.kind} for item in encoders.available()]
-
-
-def _provider(name: str, probe: Callable[[str], object]) -> dict[str, Any]:
-    try:
-        probe(name)
-    except ProviderError as error:
-        return {"name": name, "opens": False, "remark": str(error)}
-    return {"name": name, "opens": True, "remark": ""}
 
 
 def processor_groups(program: Program) -> dict[str, type[Options]]:
