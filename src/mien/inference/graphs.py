@@ -1,8 +1,8 @@
-"""Keeps the graphs that ONNX Runtime has optimised: the second start is faster and takes a third of the memory.
+"""Keeps the graphs that ONNX Runtime has optimised: the next start is faster and takes a third of the memory.
 
-A kept graph holds the memory layout of this CPU, so its name is made from everything that it depends on. Measured on
-two networks (166 and 96 MB): resident memory 452 -> 176 MB and 358 -> 105 MB, loading 1.3 to 5 times faster, results
-identical.
+A kept graph holds the memory layout of this CPU, so its name is made from everything that it depends on.
+Measured on two networks (166 and 96 MB): resident memory 452 -> 176 MB and 358 -> 105 MB, loading 1.3 to 5
+times faster, results identical.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST = 1_900_000_000
 
 
 class GraphCache:
-    """Optimised graphs in one folder. Writers never meet: temporary names, then a rename, and the last one wins."""
+    """Optimised graphs in one folder. Writers never meet: temporary names, a rename, the last one wins."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,7 +38,7 @@ class GraphCache:
         return self._folder / f"{model.stem}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.onnx"
 
     def compiled(self) -> Path | None:
-        """A folder for what providers compile themselves (TensorRT engines and the like); None if it cannot be."""
+        """A folder for what providers compile (TensorRT engines and the like); None if it cannot be made."""
         folder = self._folder / "compiled"
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from mien.errors import ModelCorrupt, ModelError, OutOfMemory
-from mien.inference.quiet import quiet_creation
+from mien.inference.clib import quiet_creation
 from mien.inference.session import Array, Counter, Feeds, TensorSpec, arrange
 
 IDENTIFIER = b"TFL3"

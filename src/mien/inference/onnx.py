@@ -1,17 +1,17 @@
 """Runs ``.onnx`` files with ONNX Runtime.
 
-One session for each model, shared by all threads; one thread inside a call, since frames run in parallel (measured:
-two spinning threads inside a call cost 1.3 to 2.3 times the CPU time of one). A session on a GPU takes one call at
-a time. Session creation is serialised over the whole process.
+One session for each model, shared by all threads; one thread inside a call, since frames run in parallel
+(measured: two spinning threads inside a call cost 1.3 to 2.3 times the CPU time of one). A session on a GPU
+takes one call at a time. Session creation is serialised over the whole process.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,9 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from mien.errors import MienError, ModelCorrupt, ModelError, OutOfMemory, ProviderError
+from mien.inference.clib import CREATION, trim_memory
 from mien.inference.graphs import GraphCache
+from mien.inference.options import LoadOptions
 from mien.inference.providers import (
     Placement,
     Provider,
@@ -30,12 +32,10 @@ from mien.inference.providers import (
     provider,
     workers_for,
 )
-from mien.inference.quiet import CREATION
 from mien.inference.session import Array, Counter, Feeds, TensorSpec, arrange
-from mien.settings import Precision
 
 FATAL = 4
-"""Severity from which ONNX Runtime may log; what goes wrong is raised as an error with a sentence."""
+"""Severity from which ONNX Runtime may log; what goes wrong is raised as an error."""
 
 _NATIVE_ERRORS: tuple[type[Exception], ...] = (
     *(item for item in vars(native).values() if isinstance(item, type) and issubclass(item, Exception)),
@@ -43,36 +43,25 @@ _NATIVE_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
 )
 _NOT_A_MODEL = (native.InvalidProtobuf, native.InvalidGraph, native.NoSuchFile, native.NoModel)
-_MEMORY_WORDS = ("failed to allocate", "out of memory", "bad_alloc", "alloc failed", "cudaerrormemoryallocation")
+_MEMORY_WORDS = (
+    "failed to allocate",
+    "out of memory",
+    "bad_alloc",
+    "alloc failed",
+    "cudaerrormemoryallocation",
+)
 
+_PREAMBLE = re.compile(r"^Load model from .* failed: ?")
 _TYPES: Mapping[str, str] = MappingProxyType(
     {"float": "float32", "double": "float64", "string": "object", "bfloat16": "uint16"}
 )
 """ONNX Runtime's names of element types that are not NumPy's."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How a model is loaded. Part of the identity of a session: the same file with others is another session."""
-
-    providers: tuple[str, ...] = ("cpu",)
-    device_ids: tuple[int, ...] = (0,)
-    precision: Precision = "exact"
-    workers: int = 0
-    """Calls that will run at the same time; 0: one for each core. Only OpenVINO needs to know."""
-    threads: int = 1
-    """Threads inside one call; more than one is for the latency of a single picture."""
-    low_memory: bool = False
-    """Give memory back after every call instead of keeping it for the next (up to 10 % more CPU time)."""
-    cache_graph: bool = True
-    extra: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    """Options for a provider, by its name, that are laid over those of the table."""
-
-
 class OnnxSession:
     """A model for ONNX Runtime, on one device or on several; calls go to a device that is free."""
 
-    def __init__(self, path: Path, sessions: Sequence[ort.InferenceSession], *, one_call: bool) -> None:
+    def __init__(self, path: Path, sessions: Sequence[ort.InferenceSession], one_call: bool) -> None:
         self.path = path
         self._sessions = tuple(sessions)
         self._locks = tuple(threading.Lock() for _ in sessions) if one_call else ()
@@ -128,7 +117,7 @@ def open_session(path: Path, options: LoadOptions, graphs: GraphCache) -> OnnxSe
     with CREATION:
         ort.set_default_logger_severity(FATAL)
         sessions = [_open_on(path, options, chosen, device, graphs) for device in devices]
-    return OnnxSession(path, sessions, one_call=one_call)
+    return OnnxSession(path, sessions, one_call)
 
 
 def _open_on(
@@ -139,7 +128,8 @@ def _open_on(
         session = _open_kept(path, options, graphs)
         if session is not None:
             return session
-    place = Placement(device, options.precision, workers_for(options.workers), None if only_cpu else graphs.compiled())
+    compiled = None if only_cpu else graphs.compiled()
+    place = Placement(device, options.precision, workers_for(options.workers), compiled)
     return _create(path, _session_options(options), chosen, place, options)
 
 
@@ -173,6 +163,7 @@ def _make_graph(path: Path, place: Path, options: LoadOptions, graphs: GraphCach
         graphs.drop(temporary)
         # The plain model tells whether the file is at fault or only the writing.
         return False
+    trim_memory()  # optimising takes about twice the weights; measured: 130 MB stay behind otherwise
     return graphs.keep(temporary, place)
 
 
@@ -206,11 +197,10 @@ def _create(
         else:
             config = openvino_config(place, device.device.type.name)
             session.add_provider_for_devices([device], {**config, **extra})
+    arguments: dict[str, Any] = {} if session.has_providers() else {"providers": named}
     try:
         # enable_fallback: ONNX Runtime would otherwise print a message and go on with the CPU.
-        if session.has_providers():
-            return ort.InferenceSession(str(path), session, enable_fallback=0)
-        made = ort.InferenceSession(str(path), session, providers=named, enable_fallback=0)
+        made = ort.InferenceSession(str(path), session, enable_fallback=0, **arguments)
     except MemoryError:
         raise OutOfMemory(f"There is not enough memory to load {path.name}.") from None
     except _NATIVE_ERRORS as error:
@@ -266,4 +256,5 @@ def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     if text.startswith("[ONNXRuntimeError]"):
         text = text.split(" : ", 3)[-1]
+    text = _PREAMBLE.sub("", text)
     return text[:119].rstrip(". ") + ("…" if len(text) > 119 else "")

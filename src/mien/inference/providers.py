@@ -1,9 +1,9 @@
-"""Execution providers: our names for ONNX Runtime's, the options that each is opened with, and which really open.
+"""Execution providers: our names for ONNX Runtime's, the options that each gets, and which really open.
 
     cpu  cuda  tensorrt  rocm  migraphx  coreml  openvino  qnn  directml
 
-A provider that is asked for and does not open is an error, never a silent run on the CPU. LiteRT models always run
-on the CPU, whatever is asked for.
+A provider that is asked for and does not open is an error, never a silent run on the CPU. LiteRT models
+always run on the CPU, whatever is asked for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from mien.errors import ProviderError
 from mien.settings import Precision
@@ -101,8 +102,8 @@ def _coreml(place: Placement) -> dict[str, str]:
 def openvino_config(place: Placement, kind: str) -> dict[str, str]:
     """Options for one OpenVINO device (``CPU``, ``GPU``, ``NPU``).
 
-    The precision is always stated: left alone, OpenVINO computes in bf16 on CPUs that have it, and results differ
-    by about 1 %.
+    The precision is always stated: left alone, OpenVINO computes in bf16 on CPUs that have it, and results
+    differ by about 1 %.
     """
     fast = "bf16" if kind == "CPU" else "f16"
     config = {"INFERENCE_PRECISION_HINT": fast if place.fast else "f32"}
@@ -134,9 +135,7 @@ _TABLE = (
     Provider("rocm", "ROCMExecutionProvider", _device_only, "install a build of onnxruntime for ROCm"),
     Provider("migraphx", "MIGraphXExecutionProvider", _migraphx, "install onnxruntime-migraphx"),
     Provider("coreml", "CoreMLExecutionProvider", _coreml, "it needs macOS"),
-    Provider(
-        "openvino", "OpenVINOExecutionProvider", _openvino, "install mien[openvino]", one_call=False
-    ),
+    Provider("openvino", "OpenVINOExecutionProvider", _openvino, "install mien[openvino]", one_call=False),
     Provider("qnn", "QNNExecutionProvider", _qnn, "install onnxruntime-qnn"),
     Provider("directml", "DmlExecutionProvider", _device_only, "install onnxruntime-directml"),
     Provider("cpu", "CPUExecutionProvider", _nothing, "", one_call=False),
@@ -174,12 +173,11 @@ def plugin_device(provider: Provider, place: Placement) -> Any | None:
 
     Only OpenVINO comes as a plugin so far: the GPU of that number if there is one, the CPU otherwise.
     """
-    if provider.name != "openvino" or provider.ort_name in ort.get_available_providers():
+    if provider.name != "openvino" or importlib.util.find_spec(OPENVINO_PLUGIN) is None:
         return None
     devices = _plugin_devices(provider)
     if not devices:
-        plugin = importlib.import_module(OPENVINO_PLUGIN)
-        ort.register_execution_provider_library(provider.ort_name, plugin.get_library_path())
+        _register(provider)
         devices = _plugin_devices(provider)
     by_kind: dict[str, list[Any]] = {}
     for device in devices:
@@ -188,6 +186,17 @@ def plugin_device(provider: Provider, place: Placement) -> Any | None:
     if not candidates:
         raise ProviderError("The OpenVINO plugin finds no device that it can run on.")
     return candidates[0]
+
+
+def _register(provider: Provider) -> None:
+    """Load the plugin into this process (once: ONNX Runtime keeps it)."""
+    try:
+        plugin = importlib.import_module(OPENVINO_PLUGIN)
+        ort.register_execution_provider_library(provider.ort_name, plugin.get_library_path())
+    except (ImportError, OSError, RuntimeError, native.Fail, native.EPFail) as error:
+        raise ProviderError(
+            f"The plugin of the execution provider {provider.name} does not load: {error}."
+        ) from None
 
 
 def _plugin_devices(provider: Provider) -> list[Any]:

@@ -10,9 +10,9 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelCorrupt, ModelMissing
+from mien.inference.options import LoadOptions
 
 if TYPE_CHECKING:
-    from mien.inference.onnx import LoadOptions
     from mien.inference.session import Session, Shape
     from mien.settings import Settings
 
@@ -52,8 +52,8 @@ class Runtime:
     ) -> Session:
         """Load a model file, or return the session that it has already.
 
-        ``inputs`` are the shapes that the caller will feed (None for any length) and ``outputs`` the least number of
-        outputs that it will read; a model of another shape is refused. ``changes`` replace fields of
+        ``inputs`` are the shapes that the caller will feed (None: any length) and ``outputs`` the least number
+        of outputs that it will read; a model of another shape is refused. ``changes`` replace fields of
         ``LoadOptions``: ``providers``, ``precision``, ``threads``, ``low_memory``, ``extra`` …
 
         Raises ModelMissing, ModelCorrupt, ProviderError, OutOfMemory.
@@ -74,7 +74,7 @@ class Runtime:
         return session
 
     def release(self, paths: Sequence[Path] | None = None) -> None:
-        """Let go of the sessions of these files, or of all; memory is freed when no run uses them any more."""
+        """Let go of the sessions of these files, or of all; their memory is freed when no run uses them."""
         names = None if paths is None else {str(path.absolute()) for path in paths}
         with self._lock:
             for key in [key for key in self._sessions if names is None or key[0] in names]:
@@ -95,8 +95,6 @@ class Runtime:
         return MappingProxyType(counts)
 
     def _options(self) -> LoadOptions:
-        from mien.inference.onnx import LoadOptions
-
         settings = self._settings
         return LoadOptions(
             providers=settings.providers,

@@ -85,7 +85,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the caller knows about a model: input shapes (any prefix of them) and the least number of outputs."""
+    """What the caller knows about a model: shapes of its first inputs, and the least number of outputs."""
 
     inputs: tuple[Shape, ...] = ()
     outputs: int = 0
@@ -112,7 +112,8 @@ def arrange(feeds: Feeds, specs: Sequence[TensorSpec], path: Path) -> list[Array
     if len(given) != len(specs) or len(feeds) != len(specs) or any(array is None for array in given):
         names = ", ".join(spec.name for spec in specs)
         raise ModelCorrupt(
-            f"The model file {path} takes {len(specs)} inputs ({names}), not those of the model that it should be."
+            f"The model file {path} takes {len(specs)} inputs ({names}), not {len(feeds)}: "
+            "it is not the model that it should be."
         )
     arrays = []
     for spec, array in zip(specs, given, strict=True):

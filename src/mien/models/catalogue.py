@@ -10,7 +10,7 @@ The data is TOML (``data/*.toml`` of this package), so that a model is added wit
     name                      # path under the models folder, with forward slashes
     size, sha256, crc32       # whatever is known; CRC-32 as 8 lower-case hex digits
     wheel, member             # taken out of that wheel, and / or
-    hub_folder, hub_name      # release folder on the model hubs (hub_name: the name there, if it differs), and / or
+    hub_folder, hub_name      # release folder on the hubs (hub_name: the name there, if another), and / or
     urls                      # plain addresses, tried in order
 """
 
@@ -150,7 +150,7 @@ class Catalogue(Mapping[str, Model]):
 
 
 def load_catalogue(*extra: Path) -> Catalogue:
-    """Read the catalogue of this package, then ``extra`` TOML files; a later model replaces one of the same id."""
+    """Read the catalogue of this package, then ``extra`` TOML files; the last model of an id counts."""
     data = resources.files("mien.models") / "data"
     texts = [
         (item.name, item.read_text("utf-8"))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mien.models.catalogue import ModelFile
+
 CHUNK = 1 << 20
 _CRC32 = re.compile(r"[0-9a-f]{8}")
 
@@ -58,8 +60,8 @@ def parse_hash(content: bytes) -> Digest | None:
 class Verified:
     """Remembers which file had which hash, so that a file is read once and not at every start.
 
-    One small JSON file per model file, named by its path; it counts only while size and modification time are those
-    that were recorded. Concurrent processes can at worst write the same entry twice.
+    One small JSON file per model file, named by its path; it counts only while size and modification time are
+    those that were recorded. Concurrent processes can at worst write the same entry twice.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,6 +70,15 @@ class Verified:
     def holds(self, path: Path, expected: Digest) -> bool:
         """True if this very file was found to have this hash before."""
         return self._read(path) == self._entry(path, expected)
+
+    def digest(self, path: Path) -> str:
+        """The hash of the file as it is now (``sha256:…``): the recorded one, or computed and recorded."""
+        entry = self._read(path)
+        if isinstance(entry, dict) and entry == {**self._entry(path, None), "digest": entry.get("digest")}:
+            return str(entry["digest"])
+        digest = digest_of(path, "sha256")
+        self.record(path, digest)
+        return str(digest)
 
     def record(self, path: Path, digest: Digest) -> None:
         """Note that the file has this hash; a folder that cannot be written only costs time later."""
@@ -93,11 +104,33 @@ class Verified:
             return None
 
     @staticmethod
-    def _entry(path: Path, digest: Digest) -> dict[str, object]:
+    def _entry(path: Path, digest: Digest | None) -> dict[str, object]:
         stat = path.stat()
         return {
             "path": str(path.absolute()),
             "size": stat.st_size,
             "mtime_ns": stat.st_mtime_ns,
-            "digest": str(digest),
+            "digest": None if digest is None else str(digest),
         }
+
+
+def expected_digest(file: ModelFile, path: Path) -> Digest | None:
+    """The hash that the file at ``path`` must have, by the catalogue or by a hash file beside it, or None."""
+    if file.sha256:
+        return Digest("sha256", file.sha256)
+    if file.crc32:
+        return Digest("crc32", file.crc32)
+    return read_hash_file(path.with_suffix(".hash"))
+
+
+def is_sound(file: ModelFile, path: Path, verified: Verified) -> bool:
+    """True if the file has the expected size and hash; it is read only if that is not on record yet."""
+    if file.size is not None and path.stat().st_size != file.size:
+        return False
+    expected = expected_digest(file, path)
+    if expected is None or verified.holds(path, expected):
+        return True
+    if digest_of(path, expected.algorithm) != expected:
+        return False
+    verified.record(path, expected)
+    return True

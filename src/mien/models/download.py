@@ -1,4 +1,4 @@
-"""Brings model files into the cache: one at a time under a lock, several in parallel, each compared with its hash."""
+"""Brings model files into the cache: under a lock, several in parallel, each compared with its hash."""
 
 from __future__ import annotations
 
@@ -7,66 +7,24 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
 from mien.errors import Canceled
 from mien.models.catalogue import Model, ModelFile, Wheel, WheelSource
-from mien.models.digest import Digest, Verified, digest_of, parse_hash, read_hash_file
+from mien.models.digest import Verified, digest_of, expected_digest, is_sound, parse_hash
 from mien.models.fetchers.base import FetchFailed, Report, raise_if_disk
 from mien.models.fetchers.https import download, download_small
 from mien.models.fetchers.wheel import WHEEL_FETCHERS
 from mien.models.hub import file_addresses, hash_addresses
+from mien.models.request import Download, Progress, Wanted
 from mien.settings import Settings
 
 PARALLEL = 4
 """Downloads at a time."""
 LOCK_POLL_SECONDS = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """Progress of one download, a file or a wheel that carries several: bytes so far, and all, where known."""
-
-    name: str
-    done: int
-    total: int | None
-
-
-Progress = Callable[[Download], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One file to bring, and the model that it belongs to."""
-
-    model: Model
-    file: ModelFile
-
-
-def expected_digest(file: ModelFile, path: Path) -> Digest | None:
-    """The hash that the file at ``path`` must have; None if neither the catalogue nor a hash file beside it says."""
-    if file.sha256:
-        return Digest("sha256", file.sha256)
-    if file.crc32:
-        return Digest("crc32", file.crc32)
-    return read_hash_file(path.with_suffix(".hash"))
-
-
-def is_sound(file: ModelFile, path: Path, verified: Verified) -> bool:
-    """True if the file has the expected size and hash; it is read only if that is not on record yet."""
-    if file.size is not None and path.stat().st_size != file.size:
-        return False
-    expected = expected_digest(file, path)
-    if expected is None or verified.holds(path, expected):
-        return True
-    if digest_of(path, expected.algorithm) != expected:
-        return False
-    verified.record(path, expected)
-    return True
 
 
 class Downloader:
@@ -81,7 +39,10 @@ class Downloader:
         self._progress = progress or (lambda download: None)
 
     def fetch(self, wanted: Sequence[Wanted]) -> dict[str, str]:
-        """Bring all files; returns why, by file name, for each that could not be had. Errors of the disk are raised."""
+        """Bring all files; returns the reason, by file name, for each that could not be had.
+
+        Raises DiskFull or OutputNotWritable, and whatever the progress callback raises.
+        """
         stop = threading.Event()
         by_wheel: dict[Wheel, list[Wanted]] = {}
         single: list[Wanted] = []
@@ -127,9 +88,7 @@ class Downloader:
             failures |= self._fetch_single(item, stop, reasons)
         return failures
 
-    def _fetch_single(
-        self, item: Wanted, stop: threading.Event, reasons: Sequence[str]
-    ) -> dict[str, str]:
+    def _fetch_single(self, item: Wanted, stop: threading.Event, reasons: Sequence[str]) -> dict[str, str]:
         """Bring one file from the first of its plain addresses that has it, whole and right."""
         reasons = list(reasons)
         with self._locked(item.file.name, stop):
@@ -210,8 +169,13 @@ class Downloader:
 
     def _keep_notice(self, model: Model) -> None:
         """A model that comes alone has no licence text with it: note what the catalogue knows."""
-        text = f"{model.id}\nlicence: {model.licence}\nmade by: {model.vendor} ({model.year})\n{model.homepage}\n"
-        _write(self._folder / "licences" / f"{model.id}.txt", text.encode())
+        lines = (
+            model.id,
+            f"licence: {model.licence}",
+            f"made by: {model.vendor} ({model.year})",
+            model.homepage,
+        )
+        _write(self._folder / "licences" / f"{model.id}.txt", "\n".join(lines).encode())
 
     def _present(self, file: ModelFile) -> bool:
         target = self._target(file)
@@ -236,7 +200,9 @@ class Downloader:
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:
         """An empty folder on the disk of the cache, removed at the end."""
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self._folder, ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(
+            prefix=".fetch-", dir=self._folder, ignore_cleanup_errors=True
+        ) as name:
             yield Path(name)
 
     @contextlib.contextmanager
@@ -274,11 +240,7 @@ def _in_parallel(jobs: Sequence[Callable[[], dict[str, str]]], stop: threading.E
     with ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="mien-fetch") as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-            for future in futures:
-                if future.done():
-                    failures |= future.result()
-            for future in futures:
+            for future in as_completed(futures):
                 failures |= future.result()
         except BaseException:
             stop.set()
@@ -305,5 +267,3 @@ def _write(path: Path, content: bytes) -> None:
 def _sync(path: Path) -> None:
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
-
-

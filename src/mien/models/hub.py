@@ -1,7 +1,7 @@
 """Addresses of files on the model hubs, in the order in which they are tried.
 
-The layout (release folders, one file and one ``.hash`` file with its CRC-32 for every model) is that of the public
-FaceFusion model releases.
+The layout (release folders, one file and one ``.hash`` file with its CRC-32 for every model) is that of the
+public FaceFusion model releases.
 """
 
 from __future__ import annotations

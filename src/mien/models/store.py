@@ -1,8 +1,8 @@
 """Finds model files, and brings those that are missing.
 
-Order: the user's own folder (``settings.models_dir``, by file name), the cache, then a download into the cache. A file
-is used only if its size and hash are those of the catalogue; it is hashed once, then again only when it changes.
-With ``models_verify`` off, files are taken as they are and nothing is downloaded.
+Order: the user's own folder (``settings.models_dir``, by file name), the cache, then a download into the
+cache. A file is used only if its size and hash are those of the catalogue; it is hashed once, then again only
+when it changes. With ``models_verify`` off, files are taken as they are and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from mien.errors import ModelCorrupt, ModelForbidden, ModelMissing
+from mien.errors import ModelCorrupt, ModelForbidden, ModelMissing, OptionError
 from mien.models.catalogue import Catalogue, Model, ModelFile, load_catalogue
-from mien.models.digest import Verified
-from mien.models.download import Downloader, Progress, Wanted, is_sound
+from mien.models.digest import Verified, is_sound
+from mien.models.request import Progress, Wanted
 from mien.settings import Settings
 
 State = Literal["present", "absent", "damaged", "forbidden"]
@@ -23,7 +23,7 @@ State = Literal["present", "absent", "damaged", "forbidden"]
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """Where a model stands. ``paths`` are the files that are here; ``size`` is what all of them take, where known."""
+    """Where a model stands. ``paths`` are the files that are here; ``size`` the bytes of all, where known."""
 
     id: str
     state: State
@@ -35,17 +35,20 @@ class ModelStatus:
 class ModelStore:
     """The models of one engine; may be used from many threads.
 
-    ``progress`` is told of every download; an exception that it raises ends the download (what has arrived is kept).
+    ``progress`` is told of every download; an exception that it raises ends the download (what has arrived is
+    kept).
     """
 
     def __init__(
         self, settings: Settings, catalogue: Catalogue | None = None, *, progress: Progress | None = None
     ) -> None:
+        if settings.models_dir is not None and not settings.models_dir.is_dir():
+            raise OptionError(f"MIEN_MODELS_DIR names {settings.models_dir}, which is not a folder.")
         self.settings = settings
         self.catalogue = load_catalogue() if catalogue is None else catalogue
         self.folder = settings.cache_folder() / "models"
         self._verified = Verified(settings.cache_folder() / "verified")
-        self._downloader = Downloader(settings, self.folder, self._verified, progress)
+        self._progress = progress
 
     def path(self, id: str) -> Path:
         """The (first) file of a model; downloaded if it is missing.
@@ -70,8 +73,12 @@ class ModelStore:
         found = self._find_all(model)
         return None if None in found else found[0]
 
+    def fingerprint(self, id: str) -> str:
+        """Hashes of the files of a model as they are here (downloaded if missing), for names of kept results."""
+        return " ".join(self._verified.digest(path) for path in self.paths(id))
+
     def missing(self, ids: Iterable[str]) -> tuple[Model, ...]:
-        """Those of the models that would have to be downloaded; raises what path() would raise for the others."""
+        """Those of the models that would have to be downloaded; raises ModelForbidden or ModelCorrupt."""
         models = [self._allowed(id) for id in dict.fromkeys(ids)]
         return tuple(model for model in models if None in self._find_all(model))
 
@@ -86,7 +93,10 @@ class ModelStore:
         reason = self._no_downloads()
         if reason is not None:
             raise self._refusal(items[0], reason)
-        failures = self._downloader.fetch([*items, *self._companions(items)])
+        from mien.models.download import Downloader
+
+        downloader = Downloader(self.settings, self.folder, self._verified, self._progress)
+        failures = downloader.fetch([*items, *self._companions(items)])
         for item in items:
             if item.file.name in failures:
                 raise self._refusal(item, f"could not be downloaded ({failures[item.file.name]})")
@@ -127,7 +137,7 @@ class ModelStore:
         return list(files.values())
 
     def _companions(self, items: Sequence[Wanted]) -> list[Wanted]:
-        """The other missing files of the wheels that are fetched anyway: small, and they save a second download."""
+        """The other missing files of wheels that are fetched anyway; they are small."""
         names = {item.file.name for item in items}
         wheels = {wheel for item in items for wheel in item.file.wheels}
         models = [model for model in self.catalogue.values() if not self._is_forbidden(model)]
@@ -143,7 +153,7 @@ class ModelStore:
         return [self._find(file, model) for file in model.files]
 
     def _find(self, file: ModelFile, model: Model) -> Path | None:
-        """A usable copy of the file, or None; raises ModelCorrupt for a wrong one in the user's own folder."""
+        """A usable copy of the file, or None; raises ModelCorrupt for a wrong one in the user's folder."""
         path = self._candidate(file)
         if path is None or not self.settings.models_verify or is_sound(file, path, self._verified):
             return path
@@ -155,7 +165,7 @@ class ModelStore:
         )
 
     def _candidate(self, file: ModelFile) -> Path | None:
-        """The copy that would be looked at: by its name in the user's folder, with or without its sub-folder."""
+        """The copy that counts: by its name in the user's folder, with or without its sub-folder."""
         relative = Path(*PurePosixPath(file.name).parts)
         own = self.settings.models_dir
         places = [own / relative, own / relative.name] if own is not None else []
@@ -166,8 +176,8 @@ class ModelStore:
         model = self.catalogue[id]
         if self._is_forbidden(model):
             raise ModelForbidden(
-                f"The licence of the model {id} ({model.licence}) forbids commercial use, and the settings allow "
-                "only models without that limit: choose another one, or set MIEN_ALLOW_NONCOMMERCIAL=1."
+                f"The licence of the model {id} ({model.licence}) forbids commercial use, and the settings "
+                "allow only models without that limit: choose another, or set MIEN_ALLOW_NONCOMMERCIAL=1."
             )
         return model
 

@@ -27,7 +27,7 @@ def shortened(text: str, limit: int = 160) -> str:
 
 
 def raise_if_disk(error: OSError, folder: Path) -> None:
-    """Raise DiskFull or OutputNotWritable if the error is about the models folder and not about the network."""
+    """Raise DiskFull or OutputNotWritable if the error is about the folder and not about the network."""
     if error.errno in _FULL:
         raise DiskFull(f"The disk that holds the models folder {folder} is full.") from None
     if error.errno in _REFUSED:

