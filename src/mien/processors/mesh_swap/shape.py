@@ -89,7 +89,11 @@ def _move_eye(moved: Floats, source: Floats, target: Floats, side: str, opened: 
     moved[lower] = meeting + closed_by * (source[lower] - meeting) - target[lower]
     moved[corners] = source[corners] - target[corners]
     iris = np.asarray(IRIS_POINTS[side])
-    moved[iris] = _seat(source[corners], target[corners], target[iris]) - target[iris]
+    seated = _seat(source[corners], target[corners], target[iris])
+    top, bottom = (target[point, 1] + moved[point, 1] for point in _LID_MIDDLE[side])
+    # An iris beyond a lid would fold the eye over it; the middle half of the opening is where it is measured too.
+    seated[:, 1] = np.clip(seated[:, 1], *sorted((0.75 * top + 0.25 * bottom, 0.25 * top + 0.75 * bottom)))
+    moved[iris] = seated - target[iris]
     brow = canonical().groups[f"brow_{side}"]
     difference = source[brow] - target[brow]
     difference[:, 1] -= 0.5 * difference[:, 1].mean()
