@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import av
 import av.error
@@ -58,7 +58,7 @@ class FrameConverter:
 
         The image may be a view of memory that belongs to it alone.
         """
-        array = self._reformat(frame).to_ndarray()
+        array: NDArray[Any] = self._reformat(frame).to_ndarray()
         alpha = None
         if self._format == "bgra":
             alpha = self._orientation.apply(np.ascontiguousarray(array[:, :, 3]))

@@ -73,6 +73,23 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + length
 
 
+def still_png(data: bytes) -> bytes:
+    """The PNG with only the chunks that make up its picture.
+
+    libpng prints lines of its own about odd profiles and times, and OpenCV would begin to play an
+    animation.
+    """
+    kept = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+    parts = [data[:8]]
+    at = 8
+    for kind, body in png_chunks(data):
+        size = len(body) + 12
+        if kind in kept:
+            parts.append(data[at : at + size])
+        at += size
+    return b"".join(parts)
+
+
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(marker, content) of the segments of a JPEG up to and with the first start of scan."""
     at = 2

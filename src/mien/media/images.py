@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mien.errors import CorruptMedia, OptionError, OutputError, UnsupportedMedia
 from mien.media import exif, metadata
 from mien.media.atomic import replacing
-from mien.media.headers import Header, parse_header, read_bytes
+from mien.media.headers import Header, parse_header, read_bytes, still_png
 from mien.media.orientation import Orientation
 from mien.media.probe import MAX_PIXELS, check_pixels
 from mien.media.sniff import describe, sniff
@@ -80,7 +80,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         raise UnsupportedMedia(
             f"{path} is an HDR picture (PQ or HLG), which is not read; convert it to SDR first."
         )
-    decoded = _decode(data, path)
+    decoded = _decode(still_png(data) if sniffed.format == "png" else data, path)
     tags = metadata.read(data, sniffed.format)
     pixels, alpha = _split(_to_eight_bits(decoded, header))
     return Picture(
@@ -178,12 +178,16 @@ def _split(image: NDArray[np.uint8]) -> tuple[Frame, NDArray[np.uint8] | None]:
     """BGR and alpha of a gray, gray with alpha, BGR or BGRA array."""
     channels = 1 if image.ndim == 2 else image.shape[2]
     if channels == 4:
-        return cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), np.ascontiguousarray(image[:, :, 3])
+        return _convert(image, cv2.COLOR_BGRA2BGR), np.ascontiguousarray(image[:, :, 3])
     if channels == 3:
         return image, None
     gray = image if image.ndim == 2 else np.ascontiguousarray(image[:, :, 0])
     alpha = np.ascontiguousarray(image[:, :, 1]) if channels == 2 else None
-    return cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), alpha
+    return _convert(gray, cv2.COLOR_GRAY2BGR), alpha
+
+
+def _convert(image: NDArray[np.uint8], code: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(image, code), np.uint8)
 
 
 def _upright(image: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:

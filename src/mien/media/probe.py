@@ -57,7 +57,9 @@ def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """What makes a decoded frame upright, from its display matrix."""
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    # The stubs say a mapping of names; it is one of types, and iterates over the values.
+    blocks: list[Any] = list(frame.side_data)
+    data = next((block for block in blocks if block.type == SideDataType.DISPLAYMATRIX), None)
     if data is None:
         return UPRIGHT
     return from_display_matrix([int(n) for n in np.frombuffer(bytes(data)[:36], np.int32)])
