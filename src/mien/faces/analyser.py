@@ -46,11 +46,13 @@ class Analyser(Protocol):
         """Find the faces of a still picture, the surest first."""
         ...
 
-    def tracker(self, rate: float, *, interval: float | None = None) -> Tracker:
+    def tracker(
+        self, rate: float, *, interval: float | None = None, small_faces: bool | None = None
+    ) -> Tracker:
         """Start following faces in a clip of ``rate`` frames a second.
 
-        ``interval`` replaces the option of that name: seconds after which new faces are looked for at the
-        latest.
+        ``interval`` (seconds after which new faces are looked for at the latest) and ``small_faces`` (look
+        closely each time) replace the options of those names.
         """
         ...
 

@@ -159,6 +159,11 @@ class TrackerOptions(Options):
         unit="s",
         advanced=True,
     )
+    small_faces: bool = option(
+        False,
+        help="Look closely for small faces each time, not only where no face is found. Built-in models only.",
+        advanced=True,
+    )
     smoothing: bool = option(
         True, help="Take the tremble out of the landmarks. Built-in models only.", advanced=True
     )

@@ -73,17 +73,18 @@ class BuiltinAnalyser:
         )
         return max((best, *others), key=_surest)
 
-    def tracker(self, rate: float, *, interval: float | None = None) -> BuiltinTracker:
-        """Start following faces in a clip of ``rate`` frames a second."""
-        options = self.tracker_options
-        if interval is not None:
-            options = options.model_copy(update={"interval": interval})
+    def tracker(
+        self, rate: float, *, interval: float | None = None, small_faces: bool | None = None
+    ) -> BuiltinTracker:
+        """Start following faces in a clip of ``rate`` frames a second; see ``Analyser.tracker``."""
+        given = {"interval": interval, "small_faces": small_faces}
+        changes = {name: value for name, value in given.items() if value is not None}
+        options = self.tracker_options.model_copy(update=changes)
         return BuiltinTracker(self._detect_frame, self._mesh(), rate, options)
 
-    def _detect_frame(self, image: Frame, tiles: bool) -> tuple[Detection, ...]:
-        """Detect in a frame of a video: the whole frame, squares of it only if that shows nothing."""
-        found = self._detect_turned(image, self.detector_options.angles, tiles=False)
-        return found or (self._detect_turned(image, self.detector_options.angles) if tiles else ())
+    def _detect_frame(self, image: Frame, closely: bool) -> tuple[Detection, ...]:
+        """Detect in a frame of a video: the whole frame, and, ``closely``, overlapping squares of it."""
+        return self._detect_turned(image, self.detector_options.angles, tiles=closely)
 
     def _detect_turned(
         self, image: Frame, angles: Sequence[int], *, tiles: bool = True

@@ -41,7 +41,7 @@ class SceneCuts:
 def thumbnail(image: Frame) -> NDArray[np.float32]:
     """The frame as 18×32×3 float32; pixels are skipped first, so it costs the same for all sizes."""
     height, width = image.shape[:2]
-    sparse = np.ascontiguousarray(image[:: max(height // 180, 1), :: max(width // 320, 1)])
+    sparse = np.ascontiguousarray(image[:: max(height // 90, 1), :: max(width // 160, 1)])
     return cv2.resize(sparse, THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 

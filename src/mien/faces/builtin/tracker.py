@@ -7,6 +7,7 @@ one clip (or part of a clip) to another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -29,6 +30,8 @@ SAME_FACE = 0.3
 """Overlap from which a detection, or a face that comes back, belongs to a track."""
 COLLAPSED = 0.6
 """Overlap from which two tracks follow the same face; the younger one ends."""
+JUST_LOST = 3
+"""Frames after the last sight of a face in which it is looked for closely."""
 REMEMBERED = 2.0
 """Seconds for which a lost face keeps its number."""
 
@@ -102,7 +105,9 @@ class BuiltinTracker:
 
     def _find(self, image: Frame, index: int) -> list[tuple[Track, Mesh]]:
         """Detect, and start or take up a track for each face that is not followed yet."""
-        detections = self._detect(image, self._may_look_closely(index))
+        detections = self._detect(image, self.options.small_faces)
+        if not detections and not self.options.small_faces and self._may_look_closely(index):
+            detections = self._detect(image, True)
         self._detected = index
         found = []
         for detection in detections:
@@ -122,8 +127,9 @@ class BuiltinTracker:
         """Searching squares of the frame is dear: about once a second, and only while no face is known."""
         if self._tracks:
             return False
-        first = self._looked_closely is None or self._detected is None
-        if first or index - (self._looked_closely or 0) >= min(self.options.interval, 1.0) * self.rate:
+        just_lost = any(index - track.seen <= JUST_LOST for track in self._lost)
+        since = index - self._looked_closely if self._looked_closely is not None else math.inf
+        if self._detected is None or just_lost or since >= min(self.options.interval, 1.0) * self.rate:
             self._looked_closely = index
             return True
         return False
