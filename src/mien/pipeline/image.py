@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import NoFace
+from mien.faces.options import SelectorOptions
+from mien.faces.select import make_selector
 from mien.media.images import Picture, read_image, write_image
 from mien.pipeline.job import Job, Outcome
 from mien.processors.base import FrameContext
@@ -59,7 +61,7 @@ def _frame_of(job: Job, picture: Picture) -> FrameContext:
         index=0,
         time=0.0,
         find_faces=lambda: job.analyser.faces(target),
-        select_faces=job.select,
+        select_faces=make_selector(job.plan.settings_of(SelectorOptions)),
         alpha=alpha,
         cut=True,
     )
@@ -86,7 +88,7 @@ def _final_size(job: Job, picture: Picture, frame: FrameContext) -> tuple[int, i
 
 
 def _write(job: Job, picture: Picture) -> None:
-    plan, marks = job.plan, job.marks
+    plan, marks = job.plan, job.marks()
     if marks is not None and plan.output_format in UNMARKED_FORMATS:
         job.notice(f"A {plan.output_format.upper()} picture has no place for the note that it was changed.")
     tags = None if marks is None else tags_for(marks)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from mien.pipeline.plan import Link, Plan
 from mien.pipeline.progress import Cancel, Meter
+from mien.safety.marking import Marks, OperationKind, marks_for, read_marks
 
 if TYPE_CHECKING:
     from mien.faces.analyser import Analyser
     from mien.models.store import ModelStore
     from mien.processors.base import FrameContext
-    from mien.safety.marking import Marks
     from mien.settings import Settings
-    from mien.types import Face
-
-Select: TypeAlias = "Callable[[tuple[Face, ...]], tuple[Face, ...]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +27,9 @@ class Job:
     states: tuple[Any, ...]
     """What each processor of the chain prepared."""
     analyser: Analyser
-    select: Select
     meter: Meter
     cancel: Cancel
     notice: Callable[[str], None]
-    marks: Marks | None
-    """What the output says about how it was made; None when marking is off."""
 
     def process(self, frame: FrameContext) -> None:
         """Run all processors on one frame, in their order."""
@@ -47,6 +41,16 @@ class Job:
     def count_faces(self, frame: FrameContext) -> int:
         """How many faces of the frame are worked on; nothing is searched if no processor asks for faces."""
         return len(frame.selected) if self.plan.needs_faces else 0
+
+    def marks(self) -> Marks | None:
+        """What the output says about how it was made; None when marking is switched off."""
+        plan = self.plan
+        if not plan.output.marking:
+            return None
+        kinds: dict[str, OperationKind] = {
+            link.name: "synthetic" if link.processor.synthetic else "enhancement" for link in plan.chain
+        }
+        return marks_for(kinds, read_marks(plan.step.target))
 
 
 @dataclass(frozen=True, slots=True)

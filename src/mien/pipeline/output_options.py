@@ -22,6 +22,8 @@ VideoEncoder = Literal[
     "hevc_qsv",
     "h264_videotoolbox",
     "hevc_videotoolbox",
+    "prores_ks",
+    "ffv1",
     "rawvideo",
 ]
 AudioEncoder = Literal["flac", "aac", "libmp3lame", "libopus", "libvorbis", "pcm_s16le", "pcm_s32le"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mien.errors import InputError, OptionError, UnsupportedMedia
+from mien.errors import CorruptMedia, InputError, OptionError, UnsupportedMedia
 from mien.options import Options, build, check_keys
 from mien.pipeline.choice import with_models
 from mien.pipeline.output_options import GROUPS, FrameExtractionOptions, OutputOptions, WorkflowOptions
@@ -21,25 +21,6 @@ if TYPE_CHECKING:
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
-IMAGE_FORMATS: Mapping[str, str] = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".bmp": "bmp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".avif": "avif",
-}
-VIDEO_FORMATS: Mapping[str, str] = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".avi": "avi",
-}
-"""Endings of outputs, and the formats that they stand for."""
 _MODES: Mapping[str, str] = {"image-to-image": "image", "image-to-video": "video"}
 
 
@@ -87,7 +68,7 @@ class Plan:
     @property
     def sequential(self) -> bool:
         """Whether frames must be processed in order, one at a time."""
-        return any(link.processor.sequential for link in self.chain)
+        return any(link.processor.in_order(link.options) for link in self.chain)
 
     @property
     def lookahead(self) -> int:
@@ -128,7 +109,7 @@ def make_plan(
     kind, output_format = output_kind(step.output)
     sound = _sound_of(step)
     target = probe(step.target, max_pixels=settings.max_pixels)
-    _check_kinds(step, target, kind)
+    _check_kinds(step, target, kind, notice)
     refuse_input_as_output(step.output, (step.target, *step.sources))
     check_writable(step.output)
     _check_sources(step, chain)
@@ -138,30 +119,44 @@ def make_plan(
 
 
 def output_kind(output: Path) -> tuple[MediaKind, str]:
-    """(kind, format) of an output by its ending; raises UnsupportedMedia."""
-    ending = output.suffix.lower()
-    if ending in IMAGE_FORMATS:
-        return "image", IMAGE_FORMATS[ending]
-    if ending in VIDEO_FORMATS:
-        return "video", VIDEO_FORMATS[ending]
-    known = ", ".join([*IMAGE_FORMATS, *VIDEO_FORMATS])
-    said = f"ends in {ending}, which cannot be written" if ending else "has no ending that names its format"
+    """(kind, format) of an output by its ending; raises UnsupportedMedia. The format of a video is its ending."""
+    endings = _endings()
+    ending = output.suffix.lower().removeprefix(".")
+    for kind, formats in endings.items():
+        if ending in formats:
+            return kind, formats[ending]
+    known = ", ".join(f".{name}" for formats in endings.values() for name in formats)
+    said = f"ends in .{ending}, which cannot be written" if ending else "has no ending that names its format"
     raise UnsupportedMedia(f"The output {output} {said}; use one of {known}.")
 
 
-def _check_kinds(step: Step, target: MediaInfo, kind: MediaKind) -> None:
+def _endings() -> Mapping[MediaKind, Mapping[str, str]]:
+    from mien.media.encoders import CONTAINERS
+    from mien.media.images import OUTPUT_FORMATS
+
+    return {"image": OUTPUT_FORMATS, "video": {name: name for name in CONTAINERS}}
+
+
+def _check_kinds(step: Step, target: MediaInfo, kind: MediaKind, notice: Callable[[str], None]) -> None:
+    from mien.media.sniff import Sniffed, mislabelled
+
+    wrong_name = mislabelled(step.target, Sniffed(target.kind, target.format))
     if target.kind == "audio":
         raise UnsupportedMedia(f"The target {step.target} holds sound only; give a picture or a video.")
+    if target.kind != kind and wrong_name:
+        raise CorruptMedia(wrong_name)
     if target.kind != kind:
-        is_video = target.kind == "video"
-        what, endings = ("a video", VIDEO_FORMATS) if is_video else ("a picture", IMAGE_FORMATS)
+        what = {"image": "a picture", "video": "a video"}[target.kind]
+        known = ", ".join(f".{name}" for name in _endings()[target.kind])
         raise UnsupportedMedia(
             f"The target {step.target} is {what}, so the output must be one too, not {step.output.name}: "
-            f"use one of {', '.join(endings)}."
+            f"use one of {known}."
         )
     mode = build(WorkflowOptions, step.options).mode
     if mode != "auto" and _MODES[mode] != target.kind:
-        raise OptionError(f"--workflow-mode {mode} does not fit the target {step.target}, which is {target.kind}.")
+        raise OptionError(f"--workflow-mode {mode} does not fit the target {step.target}.")
+    if wrong_name:
+        notice(wrong_name)
 
 
 def _sound_of(step: Step) -> Path | None:

@@ -31,12 +31,15 @@ class Shot:
     alpha: NDArray[np.uint8] | None
     index: int
     """Number of the frame in the target."""
+    pts: int
+    """When it is shown, in ticks of the source."""
     time: float
     """Seconds since the start of the work."""
     role: Role
     """before: warm-up, after: looked at only for the sake of the frames before it."""
     stamps: tuple[int, ...]
-    """When it is shown, in ticks of the output since the start of the segment; several times if it is repeated."""
+    """When it is shown: ticks of the source since the start of the segment, or, at a new frame rate, numbers of
+    frames since the start of the work; several if it is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def shots(frames: Iterable[Decoded], span: Span, resampler: Resampler | None = N
 
     Frames that a lower frame rate drops are left out at once, before anybody works on them.
     """
-    later = 0
+    index, later = span.first_index, 0
     for frame, end in _with_end(frames, span):
         role = _role(frame.pts, span)
         if role == "after":
@@ -94,7 +97,38 @@ def shots(frames: Iterable[Decoded], span: Span, resampler: Resampler | None = N
                 return
             later += 1
         stamps = _stamps(frame.pts, end, span, resampler)
+        number = index if role != "before" else index - _ticks_before(frame.pts, span)
+        index += role != "before"
         if stamps:
-            index = _index(frame.pts, span) if role == "before" else frame.index + span.first_index
             time = float((frame.pts - span.origin) * span.time_base)
-            yield Shot(frame.image, frame.alpha, index, time, role, stamps)
+            yield Shot(frame.image, frame.alpha, number, frame.pts, time, role, stamps)
+
+
+def _with_end(frames: Iterable[Decoded], span: Span) -> Iterator[tuple[Decoded, int]]:
+    """Each frame and the time at which the next one is shown; the last one stays for the usual time."""
+    last: Decoded | None = None
+    for frame in frames:
+        if last is not None:
+            yield last, frame.pts
+        last = frame
+    if last is not None:
+        usual = last.pts + max(round(1 / span.rate / span.time_base), 1)
+        is_shown = _role(last.pts, span) == "shown"
+        yield last, span.end if is_shown and span.end is not None else usual
+
+
+def _role(pts: int, span: Span) -> Role:
+    if pts < span.start:
+        return "before"
+    return "shown" if span.end is None or pts < span.end else "after"
+
+
+def _ticks_before(pts: int, span: Span) -> int:
+    """How many frames before the segment a frame of the warm-up is, by its time; at least one."""
+    return max(round((span.start - pts) * span.time_base * span.rate), 1)
+
+
+def _stamps(pts: int, end: int, span: Span, resampler: Resampler | None) -> tuple[int, ...]:
+    if resampler is None:
+        return (pts - span.start,)
+    return tuple(resampler.ticks(pts, end))

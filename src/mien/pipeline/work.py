@@ -36,6 +36,8 @@ class Note:
     frames: int
     faces: int
     warnings: tuple[str, ...] = ()
+    place: tuple[float, float, float, float] | None = None
+    """Where the followed face was (box) when the warm-up of the next segment begins."""
 
 
 def hash_of(value: Mapping[str, Any]) -> str:
@@ -69,8 +71,7 @@ class WorkArea:
         """The finished segment of that name and its note, if both are here and whole."""
         path = self.folder / name
         try:
-            data = json.loads(path.with_suffix(".json").read_text())
-            note = Note(int(data["frames"]), int(data["faces"]), tuple(map(str, data["warnings"])))
+            note = _note_of(json.loads(path.with_suffix(".json").read_text()))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return (path, note) if path.is_file() else None
@@ -197,6 +198,14 @@ def _acquire(lock: FileLock) -> None:
 def _lock_of(folder: Path) -> FileLock:
     # not thread-local: the lock is this object's, and two objects of one process exclude each other as well
     return FileLock(folder.with_name(folder.name + ".lock"), thread_local=False)
+
+
+def _note_of(data: Mapping[str, Any]) -> Note:
+    place = None
+    if data["place"] is not None:
+        x1, y1, x2, y2 = map(float, data["place"])
+        place = (x1, y1, x2, y2)
+    return Note(int(data["frames"]), int(data["faces"]), tuple(map(str, data["warnings"])), place)
 
 
 def _write_through(path: Path, text: str) -> None:

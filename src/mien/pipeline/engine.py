@@ -1,0 +1,210 @@
+"""The engine: owns the models and the inference runtime, and runs steps. Any number of threads may share one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from mien.options import Options
+from mien.pipeline.plan import Plan, make_plan
+from mien.pipeline.progress import Cancel, Meter, Report
+from mien.pipeline.registry import AnyProcessor, Registry
+from mien.pipeline.step import PathInput, Result, Step, paths
+from mien.settings import Settings
+
+if TYPE_CHECKING:
+    from mien.faces.analyser import Analyser
+    from mien.inference.runtime import Runtime
+    from mien.models.download import Download
+    from mien.models.store import ModelStore
+    from mien.pipeline.job import Job, Outcome
+    from mien.types import Face, Frame
+
+Notice = Callable[[str], None]
+MakeAnalyser = Callable[["ModelStore", "Runtime", Callable[[type[Options]], Any]], "Analyser"]
+
+
+class Engine:
+    """Runs steps with one set of settings. A context manager; two engines share nothing.
+
+    ``processors`` replaces the installed ones, ``make_analyser`` what finds faces. ``on_notice`` is told one line at a
+    time, ``on_download`` how far downloads of models are; both may be called from any thread that runs a step.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        processors: Mapping[str, AnyProcessor] | None = None,
+        make_analyser: MakeAnalyser | None = None,
+        on_notice: Notice | None = None,
+        on_download: Callable[[Download], None] | None = None,
+    ) -> None:
+        from mien.inference.runtime import Runtime
+        from mien.models.catalogue import load_catalogue
+        from mien.models.store import ModelStore
+
+        self.settings = settings or Settings.from_environment()
+        self.processors: Mapping[str, AnyProcessor] = Registry() if processors is None else processors
+        self.models = ModelStore(self.settings, load_catalogue(), progress=on_download)
+        self.runtime = Runtime(self.settings)
+        self._make_analyser = make_analyser
+        self._on_notice = on_notice or (lambda line: None)
+        self._blas = _OneBlasThread()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all loaded models."""
+        self.runtime.close()
+
+    def run(self, step: Step, *, on_progress: Report | None = None, cancel: Cancel | None = None) -> Result:
+        """Do one step. ``on_progress`` is called in this thread.
+
+        An interrupted video keeps its finished segments, and the same step goes on from there. Raises a MienError
+        with one sentence for everything that is wrong with the step, its files, or the machine; Canceled when
+        ``cancel`` was set.
+        """
+        started = time.monotonic()
+        notices: list[str] = []
+
+        def notice(line: str) -> None:
+            if line not in notices:
+                notices.append(line)
+                self._on_notice(line)
+
+        cancel = cancel or Cancel()
+        cancel.raise_if_set()
+        with self._blas:
+            plan = make_plan(step, self.processors, self.models, self.settings, notice)
+            job = self._prepare(plan, Meter(on_progress), cancel, notice)
+            outcome = _runner(plan)(job)
+        if plan.needs_faces and not outcome.faces:
+            notice(f"No face was worked on in {step.target}; the output shows what the target does.")
+        return Result(
+            output=step.output,
+            kind=plan.kind,
+            frames=outcome.frames,
+            seconds=time.monotonic() - started,
+            faces=outcome.faces,
+            models=plan.models,
+            notices=tuple(notices),
+            resumed_segments=outcome.resumed_segments,
+        )
+
+    def detect(
+        self, path: PathInput, options: Mapping[str, Any] | None = None, *, frame: int = 0
+    ) -> tuple[Frame, tuple[Face, ...]]:
+        """A picture, or one frame of a video, and all faces in it; raises what reading and model loading raise."""
+        from mien.options import build, check_keys
+        from mien.pipeline.frames import read_frame
+        from mien.pipeline.output_options import GROUPS
+
+        values = dict(options or {})
+        check_keys(values, GROUPS)
+        with self._blas:
+            image = read_frame(Path(path), frame, self.settings.max_pixels)
+            analyser = self._analyser(lambda group: build(group, values))
+            self.models.fetch(analyser.models())
+            return image, analyser.faces(image)
+
+    def _prepare(self, plan: Plan, meter: Meter, cancel: Cancel, notice: Notice) -> Job:
+        """Bring the models, and let every processor prepare itself."""
+        from mien.pipeline.job import Job
+        from mien.processors.base import RunContext
+
+        analyser = self._analyser(plan.settings_of)
+        wanted = (*plan.models, *(analyser.models() if plan.needs_faces else ()))
+        meter.start("models", len(wanted))
+        self.models.fetch(wanted)
+        cancel.raise_if_set()
+        run = RunContext(
+            models=self.models,
+            runtime=self.runtime,
+            analyser=analyser,
+            sources=plan.step.sources,
+            target=plan.target,
+            settings_of=plan.settings_of,
+            notice=notice,
+        )
+        states = []
+        for link in plan.chain:
+            states.append(link.processor.prepare(run, link.options))
+            cancel.raise_if_set()
+        meter.advance(len(wanted))
+        return Job(plan, self.settings, self.models, tuple(states), analyser, meter, cancel, notice)
+
+    def _analyser(self, options_of: Callable[[type[Options]], Any]) -> Analyser:
+        from mien.faces.analyser import make_analyser
+
+        return (self._make_analyser or make_analyser)(self.models, self.runtime, options_of)
+
+
+def swap(
+    source: PathInput | Iterable[PathInput],
+    target: PathInput,
+    output: PathInput,
+    *,
+    settings: Settings | None = None,
+    on_progress: Report | None = None,
+    cancel: Cancel | None = None,
+    **options: Any,
+) -> Result:
+    """Put the face of ``source`` (one picture or several of one person) onto the faces of ``target``.
+
+    ``options`` are the keys of all options, such as ``face_swapper_model="mesh"`` or ``output_video_quality=70``.
+
+        mien.swap("me.jpg", "clip.mp4", "out.mp4")
+    """
+    with Engine(settings) as engine:
+        step = Step(Path(target), Path(output), paths(source), ("face_swapper",), options)
+        return engine.run(step, on_progress=on_progress, cancel=cancel)
+
+
+def _runner(plan: Plan) -> Callable[[Job], Outcome]:
+    if plan.kind == "image":
+        from mien.pipeline.image import run_image
+
+        return run_image
+    from mien.pipeline.video import run_video
+
+    return run_video
+
+
+class _OneBlasThread:
+    """Keeps the linear algebra behind NumPy to one thread while any run of the engine lasts: frames run in parallel.
+
+    OpenCV has no such limit that could be undone for one run only, so its own threads are switched off for the process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._limits = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._runs += 1
+            if self._runs == 1:
+                import cv2
+                from threadpoolctl import threadpool_limits
+
+                cv2.setNumThreads(1)
+                self._limits.enter_context(threadpool_limits(1, user_api="blas"))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0:
+                self._limits.pop_all().close()

@@ -1,0 +1,192 @@
+"""One segment of a video through all stages: decode, find faces, work on frames, encode; each in threads of its own.
+
+    decode -> channel -> analyse (tracker, look-ahead, selection) -> workers -> channel, in order -> encode
+
+The caller's thread encodes, counts and reports. All channels are bounded, so memory does not depend on the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.faces.analyser import Observed, Tracker
+from mien.faces.fill import fill
+from mien.media.reader import VideoReader
+from mien.pipeline.image import resized
+from mien.pipeline.job import Job
+from mien.pipeline.lanes import Channel, Crew
+from mien.pipeline.lookahead import LookAhead
+from mien.pipeline.shots import Resampler, Shot, Span, shots
+from mien.processors.base import FrameContext
+from mien.types import Box, Face, Frame, MediaInfo
+
+if TYPE_CHECKING:
+    from mien.faces.select import Follower
+
+DECODED = 3
+"""Frames that may wait between decoding and analysis."""
+
+Finished: TypeAlias = "tuple[Frame, NDArray[np.uint8] | None, int]"
+"""Picture, its alpha, and how many faces were worked on."""
+Write: TypeAlias = "Callable[[Frame, NDArray[np.uint8] | None, int], None]"
+"""Takes picture, alpha and time of one frame of the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all segments of one video share."""
+
+    info: MediaInfo
+    rate: float
+    """Frames that are analysed in a second."""
+    work_size: tuple[int, int]
+    """Width and height of the frames that are worked on."""
+    final_size: tuple[int, int]
+    """Width and height of the frames that are written."""
+    follower: Callable[[Box | None], Follower]
+    resampler: Resampler | None
+    lookahead: int
+    hold: int
+    """Frames before the first and after the last sighting in which a face is taken to be there."""
+    workers: int
+    interval: float | None
+    """Seconds after which new faces are looked for; None: as the options say."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a segment counted, and what its successor needs."""
+
+    frames: int = 0
+    faces: int = 0
+    warnings: list[str] = field(default_factory=list)
+    place: Box | None = None
+    """Where the followed face was when the warm-up of the next segment begins."""
+
+
+class SegmentRun:
+    """Runs one segment. ``place``: where the followed face was when the warm-up begins."""
+
+    def __init__(self, job: Job, scene: Scene, span: Span, place: Box | None, handover: int | None) -> None:
+        """``handover``: source time from which the next segment reads; what is known then goes to its ``place``."""
+        self._job = job
+        self._scene = scene
+        self._span = span
+        self._handover = handover
+        self._handed = False
+        self._follower = scene.follower(place)
+        self.tally = Tally(place=place)
+
+    def run(self, write: Write) -> Tally:
+        """Work through the segment; ``write`` gets each finished frame in order, in the caller's thread."""
+        with Crew(stages=2, workers=self._scene.workers) as crew:
+            decoded = crew.channel(DECODED)
+            ordered = crew.channel(2 * self._scene.workers)
+            crew.start(self._decode, decoded)
+            crew.start(self._analyse, decoded, ordered, crew)
+            self._encode(ordered, write)
+        return self.tally
+
+    def _decode(self, out: Channel[Shot]) -> None:
+        plan, span = self._job.plan, self._span
+        with (
+            out,
+            VideoReader(
+                plan.step.target,
+                start_pts=span.read_from if span.before else span.start,
+                end_pts=None if span.after else span.end,
+                hdr=plan.output.hdr,
+                info=self._scene.info,
+                max_pixels=self._job.settings.max_pixels,
+            ) as reader,
+        ):
+            for shot in shots(reader, span, self._scene.resampler):
+                self._job.cancel.raise_if_set()
+                shot.image = resized(shot.image, *self._scene.work_size)
+                if shot.alpha is not None:
+                    shot.alpha = resized(shot.alpha, *self._scene.work_size)
+                out.put(shot)
+            self.tally.warnings += reader.warnings
+
+    def _analyse(
+        self, inbox: Channel[Shot], out: Channel[tuple[Shot, Future[Finished]]], crew: Crew
+    ) -> None:
+        started = False
+        with out:
+            for shot, observed in self._observed(inbox):
+                selected = self._select(shot, observed)
+                if self._is_wanted(shot):
+                    cut = observed.cut or not started
+                    started = True
+                    out.put((shot, crew.submit(self._process, shot, observed, selected, cut)))
+
+    def _observed(self, inbox: Channel[Shot]) -> Iterator[tuple[Shot, Observed]]:
+        """Each frame with the faces in it, as soon as enough later frames were looked at."""
+        scene = self._scene
+        window: LookAhead[Shot] = LookAhead(scene.lookahead, self._fill)
+        tracker = self._tracker()
+        for shot in inbox:
+            self._job.cancel.raise_if_set()
+            observed = Observed((), index=shot.index) if tracker is None else tracker.update(shot.image, shot.index)
+            yield from window.push(shot, observed)
+        yield from window.finish()
+
+    def _tracker(self) -> Tracker | None:
+        if not self._job.plan.needs_faces:
+            return None
+        return self._job.analyser.tracker(self._scene.rate, interval=self._scene.interval)
+
+    def _fill(self, seen: Sequence[Observed], middle: int) -> Observed:
+        return replace(seen[middle], faces=fill(seen, middle, hold=self._scene.hold))
+
+    def _select(self, shot: Shot, observed: Observed) -> tuple[Face, ...]:
+        if not self._handed:
+            self.tally.place = self._follower.place
+            self._handed = self._handover is not None and shot.pts >= self._handover
+        return self._follower.select(observed)
+
+    def _is_wanted(self, shot: Shot) -> bool:
+        """Frames of the warm-up are worked on only for the sake of what processors remember."""
+        return shot.role == "shown" or (shot.role == "before" and self._job.plan.sequential)
+
+    def _process(
+        self, shot: Shot, observed: Observed, selected: tuple[Face, ...], cut: bool
+    ) -> Finished:
+        job = self._job
+        job.cancel.raise_if_set()
+        known = job.plan.needs_faces
+        frame = FrameContext(
+            image=shot.image.copy(),
+            target=shot.image,
+            index=shot.index,
+            time=shot.time,
+            find_faces=lambda: observed.faces if known else job.analyser.faces(shot.image),
+            select_faces=lambda faces: selected if known else job.select(faces),
+            alpha=shot.alpha,
+            cut=cut,
+        )
+        job.process(frame)
+        if shot.role != "shown":
+            return frame.image, None, 0
+        alpha = None if frame.alpha is None else resized(frame.alpha, *self._scene.final_size)
+        return resized(frame.image, *self._scene.final_size), alpha, job.count_faces(frame)
+
+    def _encode(self, ordered: Channel[tuple[Shot, Future[Finished]]], write: Write) -> None:
+        job, tally = self._job, self.tally
+        for shot, future in ordered:
+            image, alpha, faces = future.result()
+            job.cancel.raise_if_set()
+            if shot.role != "shown":
+                continue
+            for stamp in shot.stamps:
+                write(image, alpha, stamp)
+            tally.frames += len(shot.stamps)
+            tally.faces += faces
+            job.meter.advance()
+
