@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal
@@ -50,6 +50,13 @@ class SharedOptions(Options):
     video_quality: int = option(80, ge=0, le=100, help="Quality.")
 
 
+class SelectorOptions(Options):
+    group: ClassVar[str] = "face_selector"
+    section: ClassVar[str] = "face_selector"
+
+    order: Literal["large-small", "small-large"] = option("large-small", help="Which comes first.")
+
+
 class Painter(Processor[PainterOptions, None]):
     name = "painter"
     Options = PainterOptions
@@ -91,7 +98,8 @@ class FakeEngine:
             raise Canceled("The run was stopped on request.")
         return Result(step.output, "video", 2, 75.2, 4, ("oil",), ("the model oil was chosen",), 1)
 
-    def detect(self, path: Path) -> tuple[Frame, tuple[Face, ...]]:
+    def detect(self, path: Path, options: Mapping[str, Any], *, frame: int) -> tuple[Frame, tuple[Face, ...]]:
+        self.asked = (path, options, frame)
         return np.zeros((100, 120, 3), np.uint8), (face(10, 0.7), face(40, 0.9))
 
 
@@ -117,7 +125,7 @@ class FakeProgram(Program):
         return {"painter": Painter(), "writer": Writer(), "face_swapper": Writer(), "face_editor": Painter()}
 
     def step_groups(self) -> tuple[type[Options], ...]:
-        return (SharedOptions,)
+        return (SharedOptions, SelectorOptions)
 
     def engine(self, settings: Settings, *, on_notice: Any, on_download: Any) -> Any:
         self.engines.append(FakeEngine(settings, on_notice, self.behave))
@@ -156,12 +164,12 @@ SHA_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProgram]:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProgram:
     """A program of stand-ins; the current folder is an empty one."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    yield FakeProgram(tmp_path)
+    return FakeProgram(tmp_path)
 
 
 @pytest.fixture

@@ -91,7 +91,8 @@ def test_the_command_line_is_stronger_than_the_file(mien: Mien, program: FakePro
 
 
 def test_files_and_processors_of_the_file_fill_what_is_left_out(mien: Mien, program: FakeProgram) -> None:
-    text = "[paths]\nsource_paths = s\ntarget_path = my t.jpg\noutput_path = o.png\n[processors]\nprocessors = painter writer"
+    text = "[paths]\nsource_paths = s\ntarget_path = my t.jpg\noutput_path = o.png\n"
+    text += "[processors]\nprocessors = painter writer"
     path = _file(Path.cwd(), text, "other.ini")
     assert mien("apply", "--config-path", path) == 0
     step = program.step

@@ -89,7 +89,9 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert done.stderr == ""
 
 
-def test_numeric_libraries_get_one_thread_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numeric_libraries_get_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     limit_threads()
@@ -102,7 +104,10 @@ def test_numeric_libraries_get_one_thread_unless_the_user_says_otherwise(monkeyp
 def test_ctrl_c_ends_the_process_with_130(tmp_path: Path, script: str, signals: int) -> None:
     """A run that listens stops at the first signal; one that hangs is ended by the third."""
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -115,6 +120,6 @@ def test_ctrl_c_ends_the_process_with_130(tmp_path: Path, script: str, signals: 
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "ignored\n"
         process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in err

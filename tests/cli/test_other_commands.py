@@ -25,7 +25,7 @@ def small(program: FakeProgram) -> Path:
 def test_models_list_as_table_and_json(mien: Mien, small: Path, capsys: Capture) -> None:
     assert mien("models", "list") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert rows[0] == "model family size licence commercial use state".split()
+    assert rows[0] == ["model", "family", "size", "licence", "commercial", "use", "state"]
     assert ["small", "detector", "5", "B", "Apache-2.0", "yes", "present"] in rows
     assert ["large", "swap", "12.3", "MB", "Non-Commercial", "[NC]", "no", "absent"] in rows
     assert mien("models", "list", "--json", "--present") == 0
@@ -67,7 +67,7 @@ def test_models_verify(mien: Mien, small: Path, capsys: Capture) -> None:
     assert mien("models", "verify", "large") == 32
 
 
-def test_faces_are_numbered_by_size(mien: Mien, capsys: Capture) -> None:
+def test_faces_are_numbered_in_order(mien: Mien, program: FakeProgram, capsys: Capture) -> None:
     assert mien("faces", "p.jpg", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["width"], found["height"]) == (120, 100)
@@ -76,7 +76,11 @@ def test_faces_are_numbered_by_size(mien: Mien, capsys: Capture) -> None:
     assert len(found["faces"][0]["landmarks_68"]) == 68
     assert mien("faces", "p.jpg") == 0
     assert "0 5 5 45 45 40x40 0.90 +12 -3 +0" in " ".join(capsys.readouterr().out.split())
+    assert mien("faces", "v.mp4", "--json", "--face-selector-order", "small-large", "--frame", "7") == 0
+    assert [face["score"] for face in json.loads(capsys.readouterr().out)["faces"]] == [0.7, 0.9]
+    assert program.engines[-1].asked == (Path("v.mp4"), {"face_selector_order": "small-large"}, 7)
     assert mien("faces") == 2
+    assert mien("faces", "p.jpg", "--frame", "-1") == 2
 
 
 def test_options_are_listed_with_filter(mien: Mien, capsys: Capture) -> None:

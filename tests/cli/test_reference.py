@@ -16,7 +16,9 @@ def test_the_page_of_options_is_up_to_date() -> None:
     if not program.processors():
         pytest.skip("the package is not installed, so that its processors are not known")
     assert processor_groups(program).keys() == program.processors().keys(), "a processor cannot be loaded"
-    assert PAGE.read_text(encoding="utf-8") == render(program), "run: python -m mien.cli.reference docs/options.md"
+    assert PAGE.read_text(encoding="utf-8") == render(program), (
+        "run: python -m mien.cli.reference docs/options.md"
+    )
 
 
 def test_a_row_says_all_there_is_to_know(program: FakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:

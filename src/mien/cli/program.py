@@ -57,7 +57,10 @@ class Program:
         from mien.inference.providers import available
 
         reasons = {name: probe(name) for name in available()}
-        return [{"name": name, "opens": reason is None, "remark": reason or ""} for name, reason in reasons.items()]
+        return [
+            {"name": name, "opens": reason is None, "remark": reason or ""}
+            for name, reason in reasons.items()
+        ]
 
     def encoders(self) -> list[dict[str, Any]]:
         """Encoders that open here: ``name`` and ``kind`` (video, audio)."""

@@ -46,7 +46,12 @@ def _row(item: Declared) -> str:
     flag = f"`--[no-]{item.flag[2:]}`" if item.kind == "bool" and not item.many else f"`{item.flag}`"
     flag = f"`{SHORT[item.key]}` {flag}" if item.key in SHORT else flag
     default = values.spell(item.default)
-    cells = (flag + (" *" if item.advanced else ""), _values(item), f"`{default}`" if default else "", item.help)
+    cells = (
+        flag + (" *" if item.advanced else ""),
+        _values(item),
+        f"`{default}`" if default else "",
+        item.help,
+    )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -7,49 +7,73 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.cli import flags
 from mien.cli.command import Command, chosen, one, positionals, text
-from mien.cli.program import Program
+from mien.cli.program import Program, items_of
 from mien.cli.running import open_engine
 from mien.cli.terminal import Terminal
+from mien.errors import OptionError
+from mien.options import Options
 
 if TYPE_CHECKING:
     from mien.types import Face, Frame, Points
 
 USAGE = "mien faces IMAGE"
+SECTIONS = ("face_detector", "face_landmarker", "face_selector")
+YELLOW = (0, 220, 255)
 
 
 def faces_command(program: Program, terminal: Terminal) -> Command:
     """Make the command."""
 
+    def parameters() -> list[inspect.Parameter]:
+        drawn = "Write a copy of the picture with numbered boxes and landmarks."
+        number = "Which frame of a video; the first is 0."
+        found = [positionals("files"), text("draw", "--draw", help=drawn, metavar="FILE")]
+        found.append(text("frame", "--frame", help=number, metavar="INT"))
+        return found + [item for group in groups(program) for item in flags.group_parameters(group)]
+
     def run(values: Mapping[str, Any]) -> None:
         path = Path(one(chosen(values, "files"), "picture", USAGE))
+        options = flags.read(items_of(groups(program)), values)
         with open_engine(program, terminal, {}) as (engine, _):
-            image, found = engine.detect(path)
-        faces = by_size(found)
+            image, found = engine.detect(path, options, frame=frame_number(values["frame"]))
+        faces = in_order(found, options)
         if values["draw"] is not None:
             draw(image, faces, path, Path(values["draw"]))
         terminal.result(as_data(path, image, faces), lambda: table(terminal, faces))
 
     return Command(
         "faces",
-        "Find the faces of a picture.",
-        _parameters,
+        "Find the faces of a picture, or of one frame of a video.",
+        parameters,
         run,
         terminal,
-        details="Faces are numbered from the largest to the smallest, as --reference-face-position does.",
+        details="Faces are numbered in the selector's order, as --reference-face-position counts them.",
         usage="IMAGE",
         panel="Work on faces",
     )
 
 
-def _parameters() -> list[inspect.Parameter]:
-    help = "Write a copy of the picture with numbered boxes and landmarks."
-    return [positionals("files"), text("draw", "--draw", help=help, metavar="FILE")]
+def groups(program: Program) -> tuple[type[Options], ...]:
+    """The option groups that say how faces are found and counted."""
+    return tuple(group for group in program.step_groups() if group.section in SECTIONS)
 
 
-def by_size(faces: Sequence[Face]) -> tuple[Face, ...]:
-    """Faces from the largest box to the smallest."""
-    return tuple(sorted(faces, key=lambda face: -face.box.area))
+def frame_number(word: str | None) -> int:
+    """The value of ``--frame``; raises OptionError."""
+    if word is None:
+        return 0
+    if not word.isdecimal():
+        raise OptionError(f"--frame cannot be {word!r}: give a whole number, counted from 0.")
+    return int(word)
+
+
+def in_order(faces: Sequence[Face], options: Mapping[str, Any]) -> tuple[Face, ...]:
+    """Faces in the order of the selector."""
+    from mien.faces.select import sort_faces
+
+    return sort_faces(faces, options.get("face_selector_order", "large-small"))
 
 
 def as_data(path: Path, image: Frame, faces: Sequence[Face]) -> dict[str, Any]:
@@ -99,23 +123,29 @@ def table(terminal: Terminal, faces: Sequence[Face]) -> str | None:
 
 
 def draw(image: Frame, faces: Sequence[Face], source: Path, output: Path) -> None:
-    """Write a copy of the picture with a numbered box and the landmarks of each face."""
+    """Write a copy of the picture with the box, the landmarks and the number of each face."""
     import cv2
 
-    from mien.media import atomic
+    from mien.faces.options import MaskOptions
+    from mien.media.atomic import refuse_input_as_output
     from mien.media.images import Picture, write_image
+    from mien.processors.face_drawing import Drawing
 
-    atomic.refuse_input_as_output(output, [source])
+    refuse_input_as_output(output, [source])
     canvas = image.copy()
-    thick = max(1, round(max(canvas.shape[:2]) / 500))
+    drawing = Drawing(("bounding-box", "face-landmark-68"), MaskOptions())
     for number, face in enumerate(faces):
-        x1, y1, x2, y2 = (round(edge) for edge in face.box.as_tuple())
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), (60, 200, 60), thick)
-        for x, y in face.landmarks.sixty_eight[:, :2]:
-            cv2.circle(canvas, (round(float(x)), round(float(y))), thick, (60, 60, 230), -1, cv2.LINE_AA)
-        size = max(0.5, (x2 - x1) / 200)
-        at = (x1 + 3 * thick, y1 + round(24 * size) + 2 * thick)
+        drawing.draw(canvas, face)
+        scale = max(0.5, face.box.width / 200)
+        corner = (round(face.box.x1 + 6 * scale), round(face.box.y1 + 28 * scale))
         cv2.putText(
-            canvas, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, size, (60, 200, 60), 2 * thick, cv2.LINE_AA
+            canvas,
+            str(number),
+            corner,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            scale,
+            YELLOW,
+            round(2 * scale),
+            cv2.LINE_AA,
         )
-    write_image(output, Picture(pixels=canvas, format=output.suffix.lstrip(".").lower() or "png"))
+    write_image(output, Picture(pixels=canvas))
