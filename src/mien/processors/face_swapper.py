@@ -138,7 +138,8 @@ def source_pictures(sources: Sequence[Path]) -> tuple[Path, ...]:
     """The pictures among the sources, for sound may be there too; raises InputError if there is none."""
     from mien.media.sniff import sniff
 
-    pictures = tuple(path for path in sources if sniff(path).kind == "image")
+    found = ((path, sniff(path)) for path in sources)
+    pictures = tuple(path for path, what in found if what.kind == "image" or what.format == "gif")
     if not pictures:
         raise InputError("The face swapper needs at least one source picture that shows a face.")
     return pictures

@@ -38,7 +38,9 @@ def test_changes_the_face_and_nothing_else(sources: tuple[SourceFace, ...]) -> N
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     margin = 0.06 * (high - low).max()
     outside = np.ones(image.shape[:2], bool)
-    outside[int(low[1] - margin) : int(high[1] + margin) + 1, int(low[0] - margin) : int(high[0] + margin) + 1] = False
+    outside[
+        int(low[1] - margin) : int(high[1] + margin) + 1, int(low[0] - margin) : int(high[0] + margin) + 1
+    ] = False
     assert np.array_equal(result[outside], image[outside])
     brow = points[canonical().groups["brow_left"], :2].mean(0).astype(int)
     around = np.s_[brow[1] - 12 : brow[1] + 12, brow[0] - 12 : brow[0] + 12]
@@ -67,7 +69,10 @@ def test_shut_mouth_stays_shut(sources: tuple[SourceFace, ...]) -> None:
     points = faces.mesh(mouth=4.0)
     image = faces.picture(points)
     result = swapped(image, points, sources)
-    low, high = points[canonical().groups["lips_outer"], :2].min(0), points[canonical().groups["lips_outer"], :2].max(0)
+    low, high = (
+        points[canonical().groups["lips_outer"], :2].min(0),
+        points[canonical().groups["lips_outer"], :2].max(0),
+    )
     lips = result[int(low[1]) : int(high[1]) + 1, int(low[0]) + 8 : int(high[0]) - 8]
     assert lips[..., 0].max() < 190, "blue is high in the source's teeth only"
 
@@ -104,7 +109,9 @@ def test_tiny_faces_are_left_alone(sources: tuple[SourceFace, ...]) -> None:
 
 
 @pytest.mark.parametrize("center", [(5.0, 150.0), (315.0, 150.0), (160.0, 0.0), (160.0, 310.0), (0.0, 0.0)])
-def test_faces_that_the_picture_cuts_off(sources: tuple[SourceFace, ...], center: tuple[float, float]) -> None:
+def test_faces_that_the_picture_cuts_off(
+    sources: tuple[SourceFace, ...], center: tuple[float, float]
+) -> None:
     points = faces.mesh(220.0, center)
     image = faces.picture(points)
     assert (swapped(image, points, sources) != image).any()
@@ -154,7 +161,9 @@ anything = st.floats(width=32)
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
-    points=npst.arrays(np.float32, (MESH_COUNT, 3), elements=st.one_of(coordinates, anything), fill=coordinates),
+    points=npst.arrays(
+        np.float32, (MESH_COUNT, 3), elements=st.one_of(coordinates, anything), fill=coordinates
+    ),
     width=st.integers(1, 200),
     height=st.integers(1, 200),
 )

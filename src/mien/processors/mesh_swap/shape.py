@@ -35,12 +35,12 @@ def eye_opening(shape: Floats) -> tuple[float, float]:
 
 
 def _eye_opening(shape: Floats, side: str) -> float:
-    return _distance(shape, *_LID_MIDDLE[side]) / max(_distance(shape, *EYE_CORNERS[side]), 1e-3)
+    return _opening(shape, *_LID_MIDDLE[side], EYE_CORNERS[side])
 
 
 def mouth_opening(shape: Floats) -> float:
     """Opening of the mouth: lip distance over mouth width."""
-    return _distance(shape, 13, 14) / max(_distance(shape, 78, 308), 1e-3)
+    return _opening(shape, 13, 14, (78, 308))
 
 
 def transfer(source: Floats, target: Floats, open_eye: tuple[float, float], amount: float) -> Floats:
@@ -127,5 +127,12 @@ def _move_lips(moved: Floats, source: Floats, target: Floats) -> None:
         moved[rows, 1] += np.linspace(0.0, 1.0, len(rows), dtype=np.float32)[:, None] * grown[rows[-1]]
 
 
-def _distance(points: Floats, first: int, second: int) -> float:
-    return float(np.linalg.norm(points[first] - points[second]))
+def _opening(points: Floats, upper: int, lower: int, corners: tuple[int, int]) -> float:
+    """Distance of two points across the line between two corners, over the length of that line.
+
+    Seen from the front, for depths of lids and lips are uncertain; and only across, for the middles of the two lids
+    of a closed eye still lie side by side.
+    """
+    first, second = (points[corner, :2] for corner in corners)
+    (along_x, along_y), (gap_x, gap_y) = second - first, points[upper, :2] - points[lower, :2]
+    return abs(float(along_x * gap_y - along_y * gap_x)) / max(float(along_x**2 + along_y**2), 1e-3)

@@ -12,7 +12,7 @@ from mien.faces.canonical import Floats, PoseFit, canonical, fit_pose, smoothste
 from mien.processors.mesh_swap import colour, mask, mouth, sharpness, skin
 from mien.processors.mesh_swap.geometry import STATS, Window, area, depth_of, rasterise, window_around
 from mien.processors.mesh_swap.memory import COLOUR_EVERY, COLOUR_SHARE, SHARPNESS_EVERY, Memory
-from mien.processors.mesh_swap.ops import convert, grey, shrink, split, stretch
+from mien.processors.mesh_swap.ops import convert, shrink, split, stretch
 from mien.processors.mesh_swap.shape import eye_opening, mouth_opening, transfer
 from mien.processors.mesh_swap.source import SourceFace, closest
 from mien.processors.mesh_swap.warp import FaceMap, face_map, fetch, sample
