@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from mien.cli.app import build_app
 from mien.cli.program import Program, processor_groups
 from mien.cli.reference import render
+from mien.errors import MienError
 from tests.cli.conftest import FakeProgram
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
@@ -31,3 +34,19 @@ def test_a_row_says_all_there_is_to_know(program: FakeProgram, monkeypatch: pyte
     assert "| `-o` `--output-path` | text |  | Where the result goes. |" in text
     assert "ini section `[output_creation]`" in text
     assert "--writer-words" not in text
+
+
+def test_the_page_of_the_command_line_has_every_exit_code() -> None:
+    text = (PAGE.parent / "command-line.md").read_text(encoding="utf-8")
+    written = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+
+    def codes(error: type[MienError]) -> set[int]:
+        return {error.exit_code}.union(*(codes(child) for child in error.__subclasses__()))
+
+    assert written == codes(MienError) | {0}
+
+
+def test_the_page_of_the_command_line_has_every_command(program: FakeProgram) -> None:
+    text = (PAGE.parent / "command-line.md").read_text(encoding="utf-8")
+    for name in build_app(program).commands:
+        assert f"`mien {name}" in text

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import ProgressColumn, TaskID
 
-    from mien.models.download import Download
+    from mien.models import Download
     from mien.pipeline.progress import Progress
 
 STAGES = {"models": "Models", "analyse": "Looking for faces", "process": "Working", "join": "Joining"}

@@ -126,7 +126,7 @@ def contact_sheet(rows: Sequence[Sequence[tuple[str, Frame]]]) -> Frame:
 
 
 def _height(picture: Frame) -> int:
-    return max(1, round(picture.shape[0] * CELL / picture.shape[1]))
+    return max(1, round(int(picture.shape[0]) * CELL / int(picture.shape[1])))
 
 
 def _place(sheet: Frame, picture: Frame, left: int, top: int) -> None:
