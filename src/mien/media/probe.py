@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+import av
 import av.error
 import numpy as np
 from av.container import InputContainer
@@ -17,6 +18,7 @@ from mien.errors import CorruptMedia, MediaTooLarge, UnsupportedMedia
 from mien.media.color import is_hdr
 from mien.media.container import fraction, input_errors, open_input, video_stream
 from mien.media.headers import read_header
+from mien.media.index import FrameIndex, read_index
 from mien.media.orientation import UPRIGHT, Orientation, from_display_matrix
 from mien.media.sniff import Sniffed, mislabelled, sniff
 from mien.types import AudioInfo, ColorTags, MediaInfo, VideoInfo
@@ -98,13 +100,6 @@ def alpha_decoder(stream: VideoStream) -> str | None:
     return None
 
 
-def timestamp(packet: av.Packet[Any], format: str) -> int | None:
-    """When the frame of a packet is shown. AVI stores no such times: there the order of packets is
-    all there is.
-    """
-    return packet.dts if format == "avi" or packet.pts is None else packet.pts
-
-
 def _video_info(container: InputContainer, path: Path, sniffed: Sniffed, max_pixels: int) -> MediaInfo:
     stream = video_stream(container, path)
     context = stream.codec_context
@@ -114,19 +109,16 @@ def _video_info(container: InputContainer, path: Path, sniffed: Sniffed, max_pix
     orientation = orientation_of(frame)
     width, height = orientation.size(frame.width, frame.height)
     color = tags_of(frame)
-    times = _timestamps(path, sniffed, stream.index)
-    if not times:
-        raise CorruptMedia(f"{path} holds no frame.")
-    time_base = fraction(stream.time_base)
-    rate = _rate(stream, times, time_base)
+    index = read_index(path, sniffed)
+    rate = _rate(stream, index)
     video = VideoInfo(
         codec=context.codec.canonical_name,
         width=width,
         height=height,
         rate=rate,
-        time_base=time_base,
-        start_pts=min(times),
-        frame_count=len(times),
+        time_base=index.time_base,
+        start_pts=index.times[0],
+        frame_count=len(index.times),
         pixel_format=frame.format.name,
         rotation=orientation.rotation,
         sample_aspect=sample_aspect_of(frame, stream, orientation),
@@ -136,31 +128,17 @@ def _video_info(container: InputContainer, path: Path, sniffed: Sniffed, max_pix
         is_hdr=is_hdr(color),
         is_interlaced=frame.interlaced_frame,
     )
-    duration = float((max(times) - min(times)) * time_base + 1 / rate)
+    duration = float((index.times[-1] - index.times[0]) * index.time_base + 1 / rate)
     tags = {key: str(value) for key, value in container.metadata.items()}
     return MediaInfo("video", sniffed.format, width, height, duration, video, _first_audio(container), tags)
 
 
-def _timestamps(path: Path, sniffed: Sniffed, index: int) -> list[int]:
-    """Times of all frames that are shown, from the packets; a torn end is not an error here."""
-    times: list[int] = []
-    with open_input(path, sniffed) as container:
-        try:
-            for packet in container.demux(container.streams[index]):
-                time = timestamp(packet, sniffed.format)
-                if time is not None and packet.size and not packet.is_discard:
-                    times.append(time)
-        except av.error.FFmpegError:
-            pass
-    return times
-
-
-def _rate(stream: VideoStream, times: list[int], time_base: Fraction) -> Fraction:
+def _rate(stream: VideoStream, index: FrameIndex) -> Fraction:
     """Frames per second: what the container says, else counted."""
     rate = fraction(stream.average_rate) or fraction(stream.guessed_rate)
     if not 0 < rate <= 1000:
-        span = (max(times) - min(times)) * time_base
-        rate = (len(times) - 1) / span if span else Fraction(25)
+        span = (index.times[-1] - index.times[0]) * index.time_base
+        rate = (len(index.times) - 1) / span if span else Fraction(25)
     return rate
 
 

@@ -21,8 +21,9 @@ from mien.errors import CorruptMedia, UnsupportedMedia
 from mien.media import color
 from mien.media.container import input_errors, open_input, video_stream
 from mien.media.convert import FrameConverter, FrameFilter
+from mien.media.index import timestamp
 from mien.media.orientation import Orientation
-from mien.media.probe import MAX_PIXELS, alpha_decoder, orientation_of, probe, timestamp
+from mien.media.probe import MAX_PIXELS, alpha_decoder, orientation_of, probe
 from mien.types import ColorTags, Frame, MediaInfo, VideoInfo
 
 HdrMode = Literal["tonemap", "refuse"]
