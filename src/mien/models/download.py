@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from mien.errors import Canceled
 from mien.models.catalogue import Model, ModelFile, Wheel, WheelSource
 from mien.models.digest import Verified, digest_of, expected_digest, is_sound, parse_hash
-from mien.models.fetchers.base import FetchFailed, Report, raise_if_disk
+from mien.models.fetchers.base import FetchFailed, Report, Unreachable, raise_if_disk
 from mien.models.fetchers.https import download, download_small
 from mien.models.fetchers.wheel import WHEEL_FETCHERS
 from mien.models.hub import file_addresses, hash_addresses
@@ -28,7 +28,10 @@ LOCK_POLL_SECONDS = 0.3
 
 
 class Downloader:
-    """Downloads files into ``folder``. Instances may be used from several threads and processes at once."""
+    """Downloads files into ``folder``, which other threads and processes may be doing as well.
+
+    An instance serves one call of ``fetch``: it remembers which hosts did not answer.
+    """
 
     def __init__(
         self, settings: Settings, folder: Path, verified: Verified, progress: Progress | None = None
@@ -36,6 +39,7 @@ class Downloader:
         self._settings = settings
         self._folder = folder
         self._verified = verified
+        self._silent_hosts: set[str] = set()
         self._progress = progress or (lambda download: None)
 
     def fetch(self, wanted: Sequence[Wanted]) -> dict[str, str]:
@@ -100,7 +104,8 @@ class Downloader:
                 return {item.file.name: str(error)}
             for url in file_addresses(item.file, self._settings):
                 try:
-                    self._from_address(item.file, url, hash_text, stop)
+                    with self._noting_silence(url):
+                        self._from_address(item.file, url, hash_text, stop)
                     self._keep_notice(item.model)
                     return {}
                 except FetchFailed as error:
@@ -132,7 +137,8 @@ class Downloader:
         reasons = []
         for url in addresses:
             try:
-                content = download_small(url)
+                with self._noting_silence(url):
+                    content = download_small(url)
             except FetchFailed as error:
                 reasons.append(f"{_host(url)}: {error}")
                 continue
@@ -196,6 +202,18 @@ class Downloader:
                 self._progress(Download(name, done, total))
 
         return report
+
+    @contextlib.contextmanager
+    def _noting_silence(self, url: str) -> Iterator[None]:
+        """Ask a host that did not answer before no further; many files may be wanted of it."""
+        host = _host(url)
+        if host in self._silent_hosts:
+            raise FetchFailed("did not answer before")
+        try:
+            yield
+        except Unreachable:
+            self._silent_hosts.add(host)
+            raise
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:

@@ -20,6 +20,10 @@ class FetchFailed(Exception):
     """One way of getting a file did not work; the message is a short reason, without a full stop."""
 
 
+class Unreachable(FetchFailed):
+    """No connection to the host came about, so its other files need not be tried."""
+
+
 def shortened(text: str, limit: int = 160) -> str:
     """The text on one line, cut at ``limit`` characters, without a full stop at its end."""
     line = " ".join(text.split()).rstrip(". ")

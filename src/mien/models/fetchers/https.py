@@ -6,6 +6,8 @@ Proxies are taken from the environment and certificates from the system, as ``ur
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +17,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from mien._version import __version__
-from mien.models.fetchers.base import FetchFailed, Report, raise_if_disk, shortened
+from mien.models.fetchers.base import FetchFailed, Report, Unreachable, raise_if_disk, shortened
 
 CHUNK = 1 << 18
 IDLE_SECONDS = 30.0
@@ -58,8 +60,8 @@ def download(
             if isinstance(error, OSError):
                 raise_if_disk(error, part.parent)
             failures = 1 if _size(part) > before else failures + 1
-            if failures >= ATTEMPTS:
-                raise FetchFailed(_reason(error)) from None
+            if failures >= ATTEMPTS or _is_hopeless(error):
+                raise _failure(error) from None
             time.sleep(PAUSE_SECONDS * 2 ** (failures - 1))
         else:
             return
@@ -71,7 +73,7 @@ def download_small(url: str, limit: int = 4096) -> bytes:
         with _open(urllib.request.Request(url, headers=_headers()), IDLE_SECONDS) as response:
             return response.read(limit)
     except (OSError, http.client.HTTPException) as error:
-        raise FetchFailed(_reason(error)) from None
+        raise _failure(error) from None
 
 
 def _transfer(url: str, part: Path, size: int | None, report: Report, idle_seconds: float) -> None:
@@ -140,6 +142,17 @@ def _starts_at(response: http.client.HTTPResponse, offset: int) -> bool:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """True for an unknown host and for a certificate that is not trusted."""
+    reason = getattr(error, "reason", None)
+    return isinstance(reason, (socket.gaierror, ssl.SSLCertVerificationError))
+
+
+def _failure(error: Exception) -> FetchFailed:
+    no_answer = isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
+    return (Unreachable if no_answer else FetchFailed)(_reason(error))
 
 
 def _reason(error: Exception) -> str:
