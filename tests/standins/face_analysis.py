@@ -87,10 +87,14 @@ class Graph:
 
 
 def _greenness(graph: Graph, scale: float, cell: int) -> str:
-    """Mean greenness (0 to 1) of cells, from planar BGR of any scale."""
+    """Greenness (0 to 1) of cells and their neighbours, of planar BGR of any scale; 0 but for the peaks."""
     weights = np.reshape(GREEN_OF_BGR, (1, 3, 1, 1)) * scale
     green = graph("Conv", "input", weights)
-    return graph("AveragePool", green, kernel_shape=[cell, cell], strides=[cell, cell])
+    cells = graph("AveragePool", green, kernel_shape=[cell, cell], strides=[cell, cell])
+    around = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    smooth = graph("AveragePool", cells, count_include_pad=1, **around)
+    is_peak = graph("Equal", smooth, graph("MaxPool", smooth, **around))
+    return graph("Mul", smooth, graph("Cast", is_peak, to=TensorProto.FLOAT))
 
 
 def _yolo(path: Path) -> None:

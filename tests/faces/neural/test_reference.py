@@ -22,7 +22,14 @@ from mien.faces.neural.analyser import Analysis, NeuralAnalyser, Setup
 from mien.faces.neural.detectors import candidates
 from mien.faces.neural.networks import Networks
 from mien.faces.neural.selection import PersonSelector, reference, wanted
-from mien.faces.options import DetectorOptions, LandmarkerOptions, MaskOptions, SelectorOptions
+from mien.faces.neural.tracker import follow_analyses
+from mien.faces.options import (
+    DetectorOptions,
+    LandmarkerOptions,
+    MaskOptions,
+    SelectorOptions,
+    TrackerOptions,
+)
 from mien.options import Options, build, declared
 from mien.types import Face, Frame
 from tests.conftest import SHARED
@@ -69,7 +76,7 @@ def parse(words: list[str]) -> dict[str, Any]:
     """The options of face analysis among the words of a command."""
     known = {
         item.flag: item
-        for group in (DetectorOptions, LandmarkerOptions, SelectorOptions, MaskOptions)
+        for group in (DetectorOptions, LandmarkerOptions, SelectorOptions, MaskOptions, TrackerOptions)
         for item in declared(group)
     }
     values: dict[str, Any] = {}
@@ -274,6 +281,62 @@ def grid(mask: Any) -> Any:
     """Means of 8×8 equal blocks."""
     rows, columns = mask.shape
     return mask.reshape(8, rows // 8, 8, columns // 8).mean(axis=(1, 3))
+
+
+VIDEO_CASES = (
+    "video-tracker",
+    "video-no-tracker",
+    "video-group-reference",
+    "video-swap",
+    "video-full-length",
+)
+FRAMES_PER_CASE = 25
+NEIGHBOURS = 2
+
+
+@cache
+def read_frames(path: Path, count: int) -> tuple[Frame, ...]:
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        frames = container.decode(video=0)
+        return tuple(frame.to_ndarray(format="bgr24") for frame, _ in zip(frames, range(count), strict=False))
+
+
+@pytest.mark.parametrize("id", VIDEO_CASES)
+def test_selected_faces_of_videos_equal_the_reference(
+    id: str, shared: Path, reference_networks: Networks
+) -> None:
+    facts = json.loads((shared / "goldens" / id / "facts.json").read_text())
+    words = next(
+        c["words"] for c in json.loads((GOLDENS / "index.json").read_text())["cases"] if c["id"] == id
+    )
+    case = Case(facts, parse(words), words)
+    entries = facts["selected"][:FRAMES_PER_CASE]
+    frames = read_frames(case.picture("-t"), entries[-1]["frame"] + NEIGHBOURS + 1)
+    shown = {entry["frame"]: entry["target_crc32"] for entry in facts["frames"]}
+    analyser = NeuralAnalyser(reference_networks, setup_of(case))
+    analyses = [analyser.analyse(frame) for frame in frames]
+    options, tracking = case.options(SelectorOptions), case.options(TrackerOptions).score
+    selector = PersonSelector(options, wanted(options))
+    if options.mode == "reference":
+        model = reference(analyses[options.reference_frame], options, selector.filters)
+        selector = PersonSelector(options, selector.filters, model)
+    for entry in entries:
+        index = entry["frame"]
+        assert f"{zlib.crc32(frames[index].tobytes()):08x}" == shown[index]
+        faces = analyses[index].faces
+        if tracking:
+            window = [
+                analyses[at] if 0 <= at < len(analyses) else None
+                for at in range(index - NEIGHBOURS, index + NEIGHBOURS + 1)
+            ]
+            faces = follow_analyses(window, tracking, compat=True)
+        selected = selector(analyses[index], faces)
+        assert len(selected) == len(entry["faces"])
+        for face, expected in zip(selected, entry["faces"], strict=True):
+            assert face.observed == (expected["origin"] == "detect")
+            assert np.abs(np.subtract(face.box.as_tuple(), expected["bounding_box"])).max() < PIXEL
+            assert np.abs(face.landmarks.five_of_68.ravel() - expected["landmarks_5/68"]).max() < PIXEL
 
 
 def test_there_are_reference_cases(shared: Path) -> None:

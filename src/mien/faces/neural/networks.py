@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien.errors import OptionError
 from mien.faces.masks import Masker, Occluder, Parser
@@ -17,7 +16,11 @@ from mien.faces.neural.session import Open
 from mien.faces.options import MaskOptions, four_sides
 
 if TYPE_CHECKING:
+    from mien.inference.runtime import Runtime
     from mien.models.catalogue import Model
+    from mien.models.store import ModelStore
+
+N = TypeVar("N", Detector, Landmarker, Estimator, Recogniser, Classifier, Occluder, Parser)
 
 MANY = "many"
 
@@ -53,12 +56,18 @@ def mask_models(options: MaskOptions) -> tuple[str, ...]:
     return (*occluders, *([options.parser_model] if "region" in options.types else ()))
 
 
+def networks_of(store: ModelStore, runtime: Runtime) -> Networks:
+    """The networks of a store's models (fetched when first needed), run by a runtime."""
+    return Networks(store.catalogue, lambda id: runtime.load(store.path(id)))
+
+
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Makes networks by their ids; ``open`` gives the session of a model id, and keeps it open."""
+    """Makes networks by their ids and keeps them; ``open`` gives the session of a model id, asked once."""
 
     catalogue: Mapping[str, Model]
     open: Open
+    _kept: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
 
     def detectors(self, choice: str, size: int | None = None) -> tuple[Detector, ...]:
         """The detectors behind a choice, at an input size in pixels (None: the largest that each takes).
@@ -69,27 +78,27 @@ class Networks:
 
     def landmarkers(self, choice: str) -> tuple[Landmarker, ...]:
         """The landmarkers behind a choice."""
-        return tuple(Landmarker(id, self.open(id), **self._params(id)) for id in landmarker_ids(choice))
+        return tuple(self._network(Landmarker, id) for id in landmarker_ids(choice))
 
     def estimator(self) -> Estimator:
         """The network that guesses 68 landmarks from five."""
-        return Estimator(ESTIMATOR, self.open(ESTIMATOR), **self._params(ESTIMATOR))
+        return self._network(Estimator, ESTIMATOR)
 
     def recogniser(self) -> Recogniser:
         """The network behind embeddings."""
-        return Recogniser(RECOGNISER, self.open(RECOGNISER), **self._params(RECOGNISER))
+        return self._network(Recogniser, RECOGNISER)
 
     def classifier(self) -> Classifier:
         """The network behind gender, age and race."""
-        return Classifier(CLASSIFIER, self.open(CLASSIFIER), **self._params(CLASSIFIER))
+        return self._network(Classifier, CLASSIFIER)
 
     def occluders(self, choice: str) -> tuple[Occluder, ...]:
         """The occluders behind a choice."""
-        return tuple(Occluder(id, self.open(id), **self._params(id)) for id in occluder_ids(choice))
+        return tuple(self._network(Occluder, id) for id in occluder_ids(choice))
 
     def parser(self, id: str) -> Parser:
         """A parser of face regions."""
-        return Parser(id, self.open(id), **self._params(id))
+        return self._network(Parser, id)
 
     def masker(self, options: MaskOptions, *, compat: bool = False) -> Masker:
         """The masks that a step's options ask for; occluders and parser are opened when a mask needs them."""
@@ -105,14 +114,20 @@ class Networks:
         )
 
     def _detector(self, id: str, size: int | None) -> Detector:
-        params = self._params(id)
-        sizes = params.pop("sizes")
+        sizes = self.catalogue[id].params["sizes"]
         if size is not None and size not in sizes:
             allowed = ", ".join(f"{side}x{side}" for side in sizes)
             raise OptionError(f"The face detector {id} has no size {size}x{size}: choose from {allowed}.")
-        return Detector(id, self.open(id), size=size or sizes[-1], **params)
+        return self._network(Detector, id, size=size or sizes[-1])
 
-    def _params(self, id: str) -> dict[str, Any]:
-        """The parameters of a model, with lists (from TOML) as tuples."""
-        params: Mapping[str, Any] = self.catalogue[id].params or MappingProxyType({})
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in params.items()}
+    def _network(self, kind: type[N], id: str, **extra: Any) -> N:
+        """A network of a kind, made with the parameters of its catalogue entry (lists as tuples)."""
+        key = (id, *map(str, extra.values()))
+        if key not in self._kept:
+            params = {name: value for name, value in self.catalogue[id].params.items() if name != "sizes"}
+            values = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in params.items()
+            }
+            self._kept[key] = kind(id, self.open(id), **values, **extra)
+        network: N = self._kept[key]
+        return network

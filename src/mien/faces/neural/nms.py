@@ -25,9 +25,9 @@ def suppress(boxes: ArrayLike, scores: ArrayLike, score: float, iou: float) -> N
     Only boxes with a score **above** ``score`` are candidates; a candidate stays if its overlap with every
     better one that stays is at most ``iou``.
     """
-    corners, certainty = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(scores, np.float64).ravel()
+    corners, certainty = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(scores, np.float32).ravel()
     order = np.argsort(-certainty, kind="stable")
-    order = order[certainty[order] > score]
+    order = order[certainty[order] > np.float32(score)]
     areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
     kept: list[int] = []
     while order.size:
