@@ -39,9 +39,6 @@ Model = Literal[
 Background = Literal["fill", "transparent", "blur", "picture"]
 Rgba: TypeAlias = tuple[int, int, int, int]
 
-MOST_PIXELS = 120_000_000
-"""Largest picture that is opened as a background."""
-
 
 class BackgroundRemoverOptions(Options):
     """Options of the background remover."""
@@ -121,7 +118,7 @@ BACKGROUNDS: Mapping[Background, Callable[[Matted, Frame, RemoverState], Compose
 def _read(path: str) -> Frame:
     from mien.media.images import read_image
 
-    return read_image(Path(path), max_pixels=MOST_PIXELS).pixels
+    return read_image(Path(path)).pixels
 
 
 def _selfie(run: RunContext, options: BackgroundRemoverOptions) -> Matter:

@@ -18,6 +18,8 @@ SMALLEST_SIGMA = 3.0
 GROWTH_PER_SECOND = 0.8
 """How fast a cover without a detection grows: a head that walks off moves about its own width a second."""
 SAME_FACE_IOU = 0.2
+UNSURE = 0.25
+"""How much larger the cover is, as a share of the face, where nobody saw the face itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,14 @@ def cover(image: Frame, points: Points, options: FaceAnonymizerOptions) -> None:
     image[area.rows, area.columns] = cv2.blendLinear(hidden, old, mask, 1 - mask)
 
 
+def face_area(face: Face, margin: float) -> Points:
+    """The area to cover for a face; larger where it was filled in between detections."""
+    points = outline(face)
+    if not len(points):
+        return points
+    return grown(points, margin if face.observed else margin + UNSURE)
+
+
 def kept_outline(seen: Seen, time: float, margin: float) -> Points:
     """The area to cover for a face seen some time before: where it was, where it was heading, all between."""
     gone = max(time - seen.time, 0.0)
@@ -125,7 +135,7 @@ class Coverer:
             and not any(_same(seen.face, face) for face in faces)
         ]
         areas = [kept_outline(seen, time, self.options.margin) for seen in missing]
-        areas += [grown(points, self.options.margin) for points in map(outline, faces) if len(points)]
+        areas += [face_area(face, self.options.margin) for face in faces]
         for points in areas:
             cover(image, points, self.options)
         self.seen = missing + [_follow(self.seen, face, time) for face in faces]

@@ -24,6 +24,8 @@ def filled(matted: Matted, color: tuple[int, int, int, int]) -> Composed:
     With an opacity of 0 the pixels keep their values and only the alpha tells the foreground.
     """
     opacity = color[3]
+    if opacity == 0:
+        return matted.foreground, matted.alpha
     share = (255 - matted.alpha.astype(np.float32)) * (opacity / 255**2)
     backdrop = np.full_like(matted.foreground, color[2::-1])
     image = _mixed(matted.foreground, backdrop, 1 - share)

@@ -24,9 +24,11 @@ EPS = 1e-3
 """Guided filter, at the model's size, grey values 0 to 1 (measured: hair stays, a wall's noise does not)."""
 SURE = (0.15, 0.85)
 """Opacities below and above become 0 and 1."""
-COLORS_AT = 512
+SURER = 4
+"""Power of the opacity that weighs these colours: half covered pixels hold too much of the other side."""
+COLORS_AT = 256
 """Longer side of the picture in which foreground and background colours are looked for."""
-SPREAD = 0.012
+SPREAD = 0.025
 """Radius of that search, as a share of the longer side."""
 
 
@@ -74,19 +76,23 @@ def foreground(image: Frame, alpha: Mask) -> Frame:
     small = shrink(image, size).astype(np.float32)
     weight = shrink(alpha, size)[..., None]
     radius = max(round(SPREAD * max(size)), 1)
-    fronts = _mean_of(small, weight, radius)
-    backs = _mean_of(small, 1 - weight, radius)
-    soft = (alpha > 0) & (alpha < 1)
-    fronts, backs = (stretch(part, (width, height))[soft] for part in (fronts, backs))
-    share = alpha[soft][:, None]
-    result = image.copy()
-    found = fronts + share * (image[soft] - share * fronts - (1 - share) * backs)
-    result[soft] = np.round(np.clip(found, 0, 255)).astype(np.uint8)
+    fronts = _mean_of(small, weight**SURER, radius)
+    backs = _mean_of(small, (1 - weight) ** SURER, radius)
+    soft = np.flatnonzero((alpha > 0) & (alpha < 1))
+    front, back = (
+        stretch(part, (width, height)).reshape(-1, 3)[soft].astype(np.float32) for part in (fronts, backs)
+    )
+    share = alpha.ravel()[soft, None]
+    result = np.ascontiguousarray(image).copy()
+    pixels = result.reshape(-1, 3)
+    found = front + share * (pixels[soft] - share * front - (1 - share) * back)
+    pixels[soft] = np.round(np.clip(found, 0, 255)).astype(np.uint8)
     return result
 
 
-def _mean_of(values: Mask, weight: Mask, radius: int) -> Mask:
-    """Mean of H×W×3 values around each pixel, weighted by H×W×1."""
+def _mean_of(values: Mask, weight: Mask, radius: int) -> Frame:
+    """Mean of H×W×3 values around each pixel, weighted by H×W×1; bytes, which resize several times faster."""
     box = 2 * radius + 1
     total = box_mean(weight, box)[..., None]
-    return np.asarray((box_mean(values * weight, box) + 1e-3 * values) / (total + 1e-3), np.float32)
+    mean = (box_mean(values * weight, box) + 1e-3 * values) / (total + 1e-3)
+    return np.asarray(np.round(np.clip(mean, 0, 255)), np.uint8)
