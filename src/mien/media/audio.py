@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -118,7 +119,11 @@ def encoded(
     choice = encoders.choose_audio(container, audio.encoder)
     target = _encoder_stream(output, stream, choice.name, audio.quality)
     _label(target, stream)
-    return Track(_encoded_packets(target, stream, path, window, audio.volume), choice.notice)
+    packets = _encoded_packets(target, stream, path, window, audio.volume)
+    if container == "avi":
+        # The encoder's lead-in comes before 0, for which an AVI has no place.
+        packets = (packet for packet in packets if packet.pts is None or packet.pts >= 0)
+    return Track(packets, choice.notice)
 
 
 def _copied_packets(
@@ -130,6 +135,7 @@ def _copied_packets(
     shift = round(window.origin / time_base)
     # Only an edit list can hide the part of a packet that lies before the beginning.
     may_overlap = output.format.name in _MUXERS_WITH_EDITS
+    earliest = window.origin - _priming(stream, output)
     with input_errors(path):
         for packet in _readable(container, stream):
             pts = packet.pts if packet.pts is not None else packet.dts
@@ -141,12 +147,22 @@ def _copied_packets(
                 return
             if window.start is not None and (end <= window.start if may_overlap else begin < window.start):
                 continue
-            if not may_overlap and pts < shift:
+            if not may_overlap and begin < earliest:
                 continue
             packet.pts = pts - shift
             packet.dts = packet.pts if packet.dts is None else packet.dts - shift
             packet.stream = target
             yield packet
+
+
+def _priming(stream: AudioStream, output: OutputContainer) -> Fraction:
+    """Seconds of lead-in that the container stores as such: Matroska does for Opus, whose header says how much."""
+    context = stream.codec_context
+    header = context.extradata or b""
+    if context.codec.canonical_name != "opus" or output.format.name not in ("matroska", "webm"):
+        return Fraction(0)
+    # Pre-skip, in samples of 48 kHz, at byte 10 of the header (RFC 7845); a millisecond for rounded times.
+    return Fraction(int.from_bytes(header[10:12], "little"), 48000) + Fraction(1, 1000)
 
 
 def _encoded_packets(
@@ -169,10 +185,14 @@ def _filtered(
     for frame in _decoded(stream, path):
         if graph is None:
             graph = _graph(frame, fraction(stream.time_base), window, volume, context)
-        graph.push(frame)
+        try:
+            graph.push(frame)
+        except av.error.EOFError:
+            break  # behind the end of the window
         yield from _pull(graph)
     if graph is not None:
-        graph.push(None)
+        with suppress(av.error.EOFError):
+            graph.push(None)
         yield from _pull(graph)
 
 

@@ -179,7 +179,7 @@ CONTAINERS: Final[dict[str, Container]] = {
         ),
     ),
     "webm": Container("webm", ("vp9", "av1"), ("opus", "vorbis")),
-    "avi": Container("avi", ("h264", "ffv1", "rawvideo"), ("mp3", "aac", "ac3", "pcm_s16le", "mp2")),
+    "avi": Container("avi", ("h264", "ffv1", "rawvideo"), ("mp3", "ac3", "pcm_s16le", "mp2")),
 }  # fmt: skip
 """Extensions of videos that can be written."""
 

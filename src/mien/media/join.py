@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 
 from mien.errors import OutputError
@@ -74,7 +75,7 @@ def join(
     container = container_of(output)
     audio = audio or AudioPlan()
     notices: list[str] = []
-    clock_source = _source_clock(source, segments)
+    clock_source = _source_clock(source, segments, container)
     with replacing(output) as temporary, ExitStack() as stack:
         starts = offsets or [s.start_pts * clock_source.time_base - clock_source.origin for s in segments]
         clock = _clock(parts, starts, container, notices)
@@ -85,15 +86,17 @@ def join(
             )
             target.metadata.update(tags or {})
             video = _add_video(target, parts[0], clock.time_base, stack)
+            start_codes = _start_code_filter(target, parts[0], video, stack)
             tracks = _tracks(target, source, segments, clock, clock_source, container, audio, stack, notices)
-            _mux(target, video, parts, clock, tracks)
+            _mux(target, video, parts, clock, tracks, start_codes)
     return tuple(notices)
 
 
-def _source_clock(source: Path, segments: Sequence[Segment]) -> _Source:
+def _source_clock(source: Path, segments: Sequence[Segment], container: str) -> _Source:
     """Time base of the pictures and the moment that becomes 0."""
     index = read_index(source)
-    if segments[0].first_index > 0:
+    # An AVI cannot begin with a pause: its first frame is at 0.
+    if segments[0].first_index > 0 or container == "avi":
         origin = segments[0].start_pts * index.time_base
     else:
         # The earliest stream, rounded to a tick of the pictures so that their times stay exact.
@@ -117,11 +120,15 @@ def _clock(parts: Sequence[Path], starts: Sequence[Fraction], container: str, no
     """
     time_base = Fraction(0)
     exact: list[int] = []
+    header: tuple[Any, ...] | None = None
     for path, start in zip(parts, starts, strict=True):
         with _open_part(path) as part:
             stream = part.streams.video[0]
             time_base = fraction(stream.time_base)
             shift = round(start / time_base)
+            header = header or _header(stream)
+            if _header(stream) != header:
+                raise OutputError(f"{path.name} was encoded with other settings than the parts before it.")
             with input_errors(path):
                 exact += [p.pts + shift for p in part.demux(stream) if p.size and p.pts is not None]
     if not exact:
@@ -244,10 +251,18 @@ def _video_end(clock: _Clock) -> Fraction:
 
 
 def _mux(
-    target: OutputContainer, video: Any, parts: Sequence[Path], clock: _Clock, tracks: Sequence[Track]
+    target: OutputContainer,
+    video: Any,
+    parts: Sequence[Path],
+    clock: _Clock,
+    tracks: Sequence[Track],
+    start_codes: BitStreamFilterContext | None,
 ) -> None:
     target.start_encoding()
-    sources = [_video_packets(video, parts, clock), *(track.packets for track in tracks)]
+    pictures = _video_packets(video, parts, clock)
+    if start_codes is not None:
+        pictures = _with_start_codes(pictures, start_codes, video)
+    sources = [pictures, *(track.packets for track in tracks)]
     for packet in heapq.merge(*sources, key=_time_of):
         target.mux(packet)
 
@@ -261,7 +276,6 @@ def _video_packets(video: Any, parts: Sequence[Path], clock: _Clock) -> Iterator
     for path in parts:
         with _open_part(path) as part:
             stream = part.streams.video[0]
-            _check_alike(path, stream, video)
             for packet in part.demux(stream):
                 if not packet.size or packet.pts is None:
                     continue
@@ -274,12 +288,31 @@ def _video_packets(video: Any, parts: Sequence[Path], clock: _Clock) -> Iterator
                 yield packet
 
 
-def _check_alike(path: Path, stream: Any, video: Any) -> None:
-    """Decoders read the header of the first part only, so the others must have the same."""
-    own, first = stream.codec_context, video.codec_context
-    same = (own.width, own.height, own.extradata) == (first.width, first.height, first.extradata)
-    if not same:
-        raise OutputError(f"{path.name} was encoded with other settings than the parts before it.")
+def _start_code_filter(
+    target: OutputContainer, part: Path, video: Any, stack: ExitStack
+) -> BitStreamFilterContext | None:
+    """AVI wants H.264 as a byte stream, while parts hold it in the layout of MP4."""
+    template = stack.enter_context(_open_part(part)).streams.video[0]
+    if target.format.name != "avi" or template.codec_context.codec.canonical_name != "h264":
+        return None
+    return BitStreamFilterContext("h264_mp4toannexb", template, video)
+
+
+def _with_start_codes(
+    packets: Iterator[av.Packet[Any]], start_codes: BitStreamFilterContext, video: Any
+) -> Iterator[av.Packet[Any]]:
+    for packet in packets:
+        time_base = packet.time_base
+        for changed in start_codes.filter(packet):
+            changed.time_base = time_base
+            changed.stream = video
+            yield changed
+
+
+def _header(stream: Any) -> tuple[Any, ...]:
+    """What a decoder learns once, from the first part only, so that all others must have the same."""
+    context = stream.codec_context
+    return context.name, context.width, context.height, context.pix_fmt, context.extradata
 
 
 def _open_part(path: Path) -> InputContainer:
