@@ -51,9 +51,9 @@ def region_of_points(points: Points, angle: float, share: float) -> Region:
 def crop(image: Frame, region: Region, size: int) -> NDArray[np.float32]:
     """Cut a region out of a BGR frame: size×size×3 float32, RGB, 0 to 1; the frame's rim is repeated."""
     matrix = region.matrix(size)
-    factor = region.side / size
-    if factor > SHRINK_FROM:
-        image, matrix = _shrunk(image, region, matrix, int(factor / SHRINK_KEEPS))
+    if region.side > SHRINK_FROM * size:
+        factor = min(int(region.side / size / SHRINK_KEEPS), *image.shape[:2])
+        image, matrix = _shrunk(image, region, matrix, factor)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     picture = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return picture[:, :, ::-1] * np.float32(1 / 255)

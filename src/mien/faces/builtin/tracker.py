@@ -119,7 +119,7 @@ class BuiltinTracker:
             if mesh is None:
                 continue
             box = box_of_mesh(mesh.points)
-            if self._best(box, self._tracks) is None:
+            if _inside(box, image) and self._best(box, self._tracks) is None:
                 found.append((self._taken_up(mesh, box, detection.score, index), mesh))
         return found
 
@@ -161,10 +161,11 @@ class BuiltinTracker:
 
 
 def _inside(box: Box, image: Frame) -> bool:
-    """True while the middle of the face is in the frame."""
+    """True while at least about a quarter of the face is in the frame."""
     x, y = box.center
     height, width = image.shape[:2]
-    return bool(0 <= x < width and 0 <= y < height)
+    dx, dy = box.width / 4, box.height / 4
+    return bool(-dx <= x < width + dx and -dy <= y < height + dy)
 
 
 def _overlaps(box: Box, others: Iterable[Box], share: float) -> bool:
