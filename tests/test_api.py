@@ -8,11 +8,37 @@ import pytest
 
 import mien
 
-NAMES = """
-Box Cancel Canceled Engine Face Frame FrameContext InputError Landmarks Marks MediaInfo MienError ModelError NoFace
-OptionError Options OutputError Pose Processor Progress ProviderError Result RunContext Settings Step __version__
-option read_marks swap
-""".split()
+NAMES = [
+    "Box",
+    "Cancel",
+    "Canceled",
+    "Engine",
+    "Face",
+    "Frame",
+    "FrameContext",
+    "InputError",
+    "Landmarks",
+    "Marks",
+    "MediaInfo",
+    "MienError",
+    "ModelError",
+    "NoFace",
+    "OptionError",
+    "Options",
+    "OutputError",
+    "Pose",
+    "Processor",
+    "Progress",
+    "ProviderError",
+    "Result",
+    "RunContext",
+    "Settings",
+    "Step",
+    "__version__",
+    "option",
+    "read_marks",
+    "swap",
+]
 
 
 def test_the_public_names() -> None:

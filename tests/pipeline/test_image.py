@@ -262,7 +262,8 @@ def test_a_full_disk(mounted: object, tmp_path: Path) -> None:
     disk = mounted("size=64k")  # type: ignore[operator]
     noise = np.random.default_rng(1).integers(0, 255, (300, 300, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "noise.png"), noise)
-    error = refused(tmp_path, Step(tmp_path / "noise.png", disk / "out.png", processors=("inverter",)), DiskFull, "full")
+    step = Step(tmp_path / "noise.png", disk / "out.png", processors=("inverter",))
+    error = refused(tmp_path, step, DiskFull, "full")
     assert error.exit_code == 22
     assert list(disk.iterdir()) == []
 

@@ -69,12 +69,16 @@ def test_an_error_in_the_first_stage_is_raised_once_and_all_threads_end() -> Non
             for item in inbox:
                 out.put(item)
 
-    with pytest.raises(ValueError, match="the first one"), Crew(stages=2, workers=1) as crew:
-        first, second = crew.channel(1), crew.channel(1)
-        crew.start(fail, first)
-        crew.start(pass_on, first, second)
-        for _ in second:
-            pass
+    def run() -> None:
+        with Crew(stages=2, workers=1) as crew:
+            first, second = crew.channel(1), crew.channel(1)
+            crew.start(fail, first)
+            crew.start(pass_on, first, second)
+            for _ in second:
+                pass
+
+    with pytest.raises(ValueError, match="the first one"):
+        run()
     assert mien_threads() == []
 
 
@@ -84,11 +88,15 @@ def test_an_error_of_the_caller_stops_a_stage_that_waits() -> None:
             for number in range(1_000_000):
                 out.put(number)
 
-    with pytest.raises(KeyError), Crew(stages=1, workers=1) as crew:
-        channel = crew.channel(1)
-        crew.start(produce, channel)
-        for _ in channel:
-            raise KeyError("the caller's")
+    def run() -> None:
+        with Crew(stages=1, workers=1) as crew:
+            channel = crew.channel(1)
+            crew.start(produce, channel)
+            for _ in channel:
+                raise KeyError("the caller's")
+
+    with pytest.raises(KeyError, match="the caller's"):
+        run()
     assert mien_threads() == []
 
 
@@ -97,10 +105,14 @@ def test_an_error_of_a_stage_after_the_caller_is_done_is_not_lost() -> None:
         out.close()
         raise ValueError("late")
 
-    with pytest.raises(ValueError, match="late"), Crew(stages=1, workers=1) as crew:
-        channel = crew.channel(1)
-        crew.start(late, channel)
-        assert list(channel) == []
+    def run() -> None:
+        with Crew(stages=1, workers=1) as crew:
+            channel = crew.channel(1)
+            crew.start(late, channel)
+            assert list(channel) == []
+
+    with pytest.raises(ValueError, match="late"):
+        run()
 
 
 def test_one_worker_keeps_the_order_of_tasks() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -25,9 +24,9 @@ def point(name: str, value: str) -> EntryPoint:
 
 
 @pytest.fixture
-def registry() -> Iterator[Registry]:
+def registry() -> Registry:
     here = __name__
-    yield Registry(
+    return Registry(
         {
             "plain": point("plain", f"{here}:Plain"),
             "broken": point("broken", "no_such_module_anywhere:Thing"),

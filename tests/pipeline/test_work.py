@@ -12,14 +12,17 @@ from mien.pipeline.progress import Cancel
 from mien.pipeline.work import EDGE, Note, file_identity, hash_of, open_area, prune, writing
 
 
+PLACE = (1.0, 2.0, 3.5, 4.0)
+
+
 def test_a_kept_segment_is_found_again_and_an_unfinished_one_is_not(tmp_path: Path) -> None:
     with open_area(tmp_path, "abc", cancel=Cancel()) as area:
         with area.making("seg0000.mkv") as part:
             part.write_bytes(b"whole")
-            area.keep(part, "seg0000.mkv", Note(10, 3, ("odd",)))
+            area.keep(part, "seg0000.mkv", Note(10, 3, ("odd",), PLACE))
         (area.folder / "part-seg0001.mkv").write_bytes(b"torn")
     with open_area(tmp_path, "abc", cancel=Cancel()) as area:
-        assert area.find("seg0000.mkv") == (area.folder / "seg0000.mkv", Note(10, 3, ("odd",)))
+        assert area.find("seg0000.mkv") == (area.folder / "seg0000.mkv", Note(10, 3, ("odd",), PLACE))
         assert area.find("seg0001.mkv") is None
         assert sorted(path.name for path in area.folder.iterdir()) == ["seg0000.json", "seg0000.mkv"]
 
@@ -33,13 +36,13 @@ def test_a_segment_without_a_readable_note_is_made_again(tmp_path: Path, text: s
 
 
 def test_a_failed_segment_leaves_nothing(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ValueError, match="stop"),
-        open_area(tmp_path, "abc", cancel=Cancel()) as area,
-        area.making("seg.mkv") as part,
-    ):
-        part.write_bytes(b"half")
-        raise ValueError("stop")
+    def fail() -> None:
+        with open_area(tmp_path, "abc", cancel=Cancel()) as area, area.making("seg.mkv") as part:
+            part.write_bytes(b"half")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,7 +20,7 @@ from mien.settings import Settings
 if TYPE_CHECKING:
     from mien.faces.analyser import Analyser
     from mien.inference.runtime import Runtime
-    from mien.models.download import Download
+    from mien.models import Download
     from mien.models.store import ModelStore
     from mien.pipeline.job import Job, Outcome
     from mien.types import Face, Frame
@@ -198,7 +198,7 @@ class _OneBlasThread:
             self._runs += 1
             if self._runs == 1:
                 import cv2
-                from threadpoolctl import threadpool_limits
+                from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
                 cv2.setNumThreads(1)
                 self._limits.enter_context(threadpool_limits(1, user_api="blas"))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from mien.errors import NoFace
 from mien.faces.options import SelectorOptions
 from mien.faces.select import make_selector
 from mien.media.images import Picture, read_image, write_image
 from mien.pipeline.job import Job, Outcome
+from mien.pipeline.resize import resized
 from mien.processors.base import FrameContext
 from mien.safety.marking import UNMARKED_FORMATS, tags_for
 
@@ -39,15 +36,6 @@ def run_image(job: Job) -> Outcome:
     _write(job, done)
     job.meter.advance()
     return Outcome(1, faces)
-
-
-def resized(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The image (H×W or H×W×3, uint8) in another size: averaged when smaller, Lanczos when larger."""
-    if image.shape[:2] == (height, width):
-        return image
-    smaller = width * height < image.shape[0] * image.shape[1]
-    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
-    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 
 
 def _frame_of(job: Job, picture: Picture) -> FrameContext:

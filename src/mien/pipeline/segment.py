@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 from mien.faces.analyser import Observed, Tracker
 from mien.faces.fill import fill
 from mien.media.reader import VideoReader
-from mien.pipeline.image import resized
 from mien.pipeline.job import Job
 from mien.pipeline.lanes import Channel, Crew
 from mien.pipeline.lookahead import LookAhead
-from mien.pipeline.shots import Resampler, Shot, Span, shots
+from mien.pipeline.resize import on_white, resized
+from mien.pipeline.scene import Scene
+from mien.pipeline.shots import Shot, Span, shots
 from mien.processors.base import FrameContext
-from mien.types import Box, Face, Frame, MediaInfo
-
-if TYPE_CHECKING:
-    from mien.faces.select import Follower
+from mien.types import Box, Face, Frame
 
 DECODED = 3
 """Frames that may wait between decoding and analysis."""
@@ -36,27 +34,6 @@ Finished: TypeAlias = "tuple[Frame, NDArray[np.uint8] | None, int]"
 """Picture, its alpha, and how many faces were worked on."""
 Write: TypeAlias = "Callable[[Frame, NDArray[np.uint8] | None, int], None]"
 """Takes picture, alpha and time of one frame of the output."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What all segments of one video share."""
-
-    info: MediaInfo
-    rate: float
-    """Frames that are analysed in a second."""
-    work_size: tuple[int, int]
-    """Width and height of the frames that are worked on."""
-    final_size: tuple[int, int]
-    """Width and height of the frames that are written."""
-    follower: Callable[[Box | None], Follower]
-    resampler: Resampler | None
-    lookahead: int
-    hold: int
-    """Frames before the first and after the last sighting in which a face is taken to be there."""
-    workers: int
-    interval: float | None
-    """Seconds after which new faces are looked for; None: as the options say."""
 
 
 @dataclass(slots=True)
@@ -80,14 +57,14 @@ class SegmentRun:
         self._span = span
         self._handover = handover
         self._handed = False
-        self._follower = scene.follower(place)
+        self._follower = scene.selector.follow(place)
         self.tally = Tally(place=place)
 
     def run(self, write: Write) -> Tally:
         """Work through the segment; ``write`` gets each finished frame in order, in the caller's thread."""
         with Crew(stages=2, workers=self._scene.workers) as crew:
             decoded = crew.channel(DECODED)
-            ordered = crew.channel(2 * self._scene.workers)
+            ordered = crew.channel(self._scene.workers + 2)
             crew.start(self._decode, decoded)
             crew.start(self._analyse, decoded, ordered, crew)
             self._encode(ordered, write)
@@ -99,7 +76,7 @@ class SegmentRun:
             out,
             VideoReader(
                 plan.step.target,
-                start_pts=span.read_from if span.before else span.start,
+                start_pts=span.read_from,
                 end_pts=None if span.after else span.end,
                 hdr=plan.output.hdr,
                 info=self._scene.info,
@@ -167,15 +144,21 @@ class SegmentRun:
             index=shot.index,
             time=shot.time,
             find_faces=lambda: observed.faces if known else job.analyser.faces(shot.image),
-            select_faces=lambda faces: selected if known else job.select(faces),
+            select_faces=lambda faces: selected if known else self._scene.selector(faces),
             alpha=shot.alpha,
             cut=cut,
+            analysis=getattr(observed, "analysis", None),
         )
         job.process(frame)
         if shot.role != "shown":
             return frame.image, None, 0
-        alpha = None if frame.alpha is None else resized(frame.alpha, *self._scene.final_size)
-        return resized(frame.image, *self._scene.final_size), alpha, job.count_faces(frame)
+        size = self._scene.final_size
+        image, alpha = resized(frame.image, *size), None
+        if frame.alpha is not None:
+            alpha = resized(frame.alpha, *size)
+            if not self._scene.alpha:
+                image, alpha = on_white(image, alpha), None
+        return image, alpha, job.count_faces(frame)
 
     def _encode(self, ordered: Channel[tuple[Shot, Future[Finished]]], write: Write) -> None:
         job, tally = self._job, self.tally

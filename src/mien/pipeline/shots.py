@@ -47,8 +47,8 @@ class Span:
     """The frames that are read for one segment; times in ticks of the source."""
 
     start: int
-    end: int | None
-    """Frames from here on belong to the next segment; None for the last."""
+    end: int
+    """Frames from here on belong to the next segment, or to nobody."""
     first_index: int
     origin: int
     """Where the whole work starts."""
@@ -58,6 +58,7 @@ class Span:
     """Frames of warm-up."""
     after: int
     """Frames of look-ahead."""
+    is_last: bool
 
     @property
     def read_from(self) -> int:
@@ -78,9 +79,10 @@ class Resampler:
 
     def ticks(self, begin: int, end: int) -> range:
         """Ticks at which the frame that is shown from ``begin`` to ``end`` (source ticks) is the newest."""
-        return range(self._first_tick(begin), self._first_tick(end))
+        return range(self.first_tick(begin), self.first_tick(end))
 
-    def _first_tick(self, pts: int) -> int:
+    def first_tick(self, pts: int) -> int:
+        """The first tick at or after a time (source ticks)."""
         return math.ceil((pts - self.start) * self.time_base * self.rate)
 
 
@@ -113,14 +115,13 @@ def _with_end(frames: Iterable[Decoded], span: Span) -> Iterator[tuple[Decoded, 
         last = frame
     if last is not None:
         usual = last.pts + max(round(1 / span.rate / span.time_base), 1)
-        is_shown = _role(last.pts, span) == "shown"
-        yield last, span.end if is_shown and span.end is not None else usual
+        yield last, usual if span.is_last or _role(last.pts, span) != "shown" else span.end
 
 
 def _role(pts: int, span: Span) -> Role:
     if pts < span.start:
         return "before"
-    return "shown" if span.end is None or pts < span.end else "after"
+    return "shown" if pts < span.end else "after"
 
 
 def _ticks_before(pts: int, span: Span) -> int:

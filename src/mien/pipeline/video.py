@@ -2,33 +2,144 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from mien._version import __version__
-from mien.errors import UnsupportedMedia
-from mien.faces.options import FrameDistributionOptions, SelectorOptions, TrackerOptions
-from mien.faces.select import make_selector
-from mien.media import encoders
 from mien.media import segments as cutting
+from mien.media.segments import AudioPlan, Segment
 from mien.media.writer import VideoSpec, VideoWriter
+from mien.pipeline.identity import identity_of
 from mien.pipeline.job import Job, Outcome
-from mien.pipeline.segment import Scene, SegmentRun
-from mien.pipeline.shots import WARM_UP, Resampler, Span
-from mien.pipeline.work import Note, WorkArea, hash_of, open_area
-from mien.types import Box, MediaInfo, VideoInfo
+from mien.pipeline.scene import Scene, make_scene
+from mien.pipeline.segment import SegmentRun
+from mien.pipeline.shots import Span
+from mien.pipeline.work import Note, WorkArea, open_area
+from mien.safety.marking import tags_for
+from mien.types import Box
 
 
 def run_video(job: Job) -> Outcome:
-    """Work on a video, starting where an interrupted run of the same work ended."""
-    video = _Video(job)
-    root = job.settings.work_folder()
-    waiting = "waiting for another run of the same step"
-    with open_area(root, video.identity, cancel=job.cancel, on_wait=lambda: job.meter.say(waiting)) as area:
-        outcome = video.run(area)
+    """Work on a video, going on where an interrupted run of the same step ended.
+
+    A video without any face is written as it is. Raises OptionError for an empty range, Canceled, and the errors of
+    reading and writing; segments that are finished stay in the work folder then.
+    """
+    plan, cancel = job.plan, job.cancel
+    job.meter.start("analyse", 1, message="looking at the video")
+    pieces = cutting.plan(
+        plan.step.target,
+        start=plan.part.trim_frame_start,
+        end=plan.part.trim_frame_end,
+        seconds=job.settings.segment_seconds,
+    )
+    scene, spec = make_scene(job, pieces)
+    job.meter.advance()
+    identity = identity_of(job, spec)
+    with open_area(
+        job.settings.work_folder(),
+        identity,
+        cancel=cancel,
+        on_wait=lambda: job.meter.say("waiting for another run of the same step"),
+    ) as area:
+        outcome = _Video(job, scene, spec, pieces, area).run()
         area.remove()
     return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One segment, how it is read, and its name in the work area."""
+
+    segment: Segment
+    span: Span
+    name: str
+    handover: int | None
+    """From when on the next piece reads."""
+
+
+class _Video:
+    def __init__(
+        self, job: Job, scene: Scene, spec: VideoSpec, segments: Sequence[Segment], area: WorkArea
+    ) -> None:
+        self._job = job
+        self._scene = scene
+        self._spec = spec
+        self._area = area
+        self._pieces = tuple(_pieces(scene, segments, spec.part_suffix))
+
+    def run(self) -> Outcome:
+        meter = self._job.meter
+        finished = {piece.name for piece in self._pieces if self._area.find(piece.name)}
+        counts = {piece.name: self._scene.expected(piece.segment.frame_count) for piece in self._pieces}
+        meter.start("process", sum(counts.values()), done=sum(counts[name] for name in finished))
+        notes: list[Note] = []
+        for piece in self._pieces:
+            self._job.cancel.raise_if_set()
+            place = Box(*notes[-1].place) if notes and notes[-1].place else None
+            notes.append(self._note_of(piece) or self._make(piece, place))
+        meter.finish()
+        self._tell(notes)
+        self._join(notes)
+        return Outcome(sum(note.frames for note in notes), sum(note.faces for note in notes), len(finished))
+
+    def _note_of(self, piece: _Piece) -> Note | None:
+        found = self._area.find(piece.name)
+        return None if found is None else found[1]
+
+    def _make(self, piece: _Piece, place: Box | None) -> Note:
+        """Work through one segment, and keep it under its name."""
+        run = SegmentRun(self._job, self._scene, piece.span, place, piece.handover)
+        with self._area.making(piece.name) as temporary:
+            with VideoWriter(temporary, self._spec) as writer:
+                first = self._scene.first_stamp(piece.span)
+                tally = run.run(lambda image, alpha, stamp: writer.write(image, stamp - first, alpha))
+            note = Note(
+                tally.frames,
+                tally.faces,
+                tuple(tally.warnings),
+                None if tally.place is None else tally.place.as_tuple(),
+            )
+            self._area.keep(temporary, piece.name, note)
+        return note
+
+    def _tell(self, notes: Sequence[Note]) -> None:
+        for note in notes:
+            for warning in note.warnings:
+                self._job.notice(warning)
+
+    def _join(self, notes: Sequence[Note]) -> None:
+        job, plan = self._job, self._job.plan
+        job.meter.start("join", 1)
+        used = [piece for piece, note in zip(self._pieces, notes, strict=True) if note.frames]
+        marks = job.marks()
+        resampler = self._scene.resampler
+        notices = cutting.join(
+            [self._area.folder / piece.name for piece in used],
+            [piece.segment for piece in used],
+            plan.step.output,
+            source=plan.step.target,
+            audio=_audio_of(job),
+            tags=None if marks is None else tags_for(marks),
+            offsets=None if resampler is None else [self._scene.offset(piece.span) for piece in used],
+        )
+        for notice in notices:
+            job.notice(notice)
+        job.meter.advance()
+
+
+def _pieces(scene: Scene, segments: Sequence[Segment], suffix: str) -> Iterator[_Piece]:
+    spans = [scene.span(segment, last=segment is segments[-1]) for segment in segments]
+    for number, (segment, span) in enumerate(zip(segments, spans, strict=True)):
+        handover = spans[number + 1].read_from if number + 1 < len(spans) else None
+        yield _Piece(segment, span, f"seg{number:04d}{suffix}", handover)
+
+
+def _audio_of(job: Job) -> AudioPlan:
+    output, sound = job.plan.output, job.plan.sound
+    return AudioPlan(
+        mode="copy" if sound is None else "replace",
+        source=sound,
+        volume=output.audio_volume,
+        encoder=output.audio_encoder,
+        quality=output.audio_quality,
+    )

@@ -1,8 +1,8 @@
 """The work area: where the finished segments of a video wait until all are there, so that nothing is done twice.
 
 One folder for each piece of work, named by the hash of everything that determines its result; in it one file for
-each finished segment, and beside it a note of what was counted. A file appears under its name only when it is whole and on
-the disk, so whatever is there after a crash can be used. A lock keeps two runs of the same work apart.
+each finished segment, and beside it a note of what was counted. A file appears under its name only when it is whole
+and on the disk, so whatever is there after a crash can be used. A lock keeps two runs of the same work apart.
 """
 
 from __future__ import annotations

@@ -1,0 +1,204 @@
+"""What all segments of one video share: sizes, rates, who is followed, and how the output is encoded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from mien.faces.options import FrameDistributionOptions, SelectorOptions, TrackerOptions
+from mien.faces.select import Selector, face_at, make_selector, sort_faces
+from mien.media import encoders
+from mien.media.reader import VideoReader
+from mien.media.segments import Segment
+from mien.media.writer import VideoSpec
+from mien.pipeline.frames import read_frame
+from mien.pipeline.job import Job
+from mien.pipeline.resize import resized
+from mien.pipeline.shots import WARM_UP, Resampler, Span
+from mien.processors.base import FrameContext
+from mien.types import MediaInfo, VideoInfo
+
+SAME_RATE = 1e-3
+"""A frame rate that differs by less than this share from the target's own leaves its timestamps alone."""
+TRANSPARENT = frozenset({"webm", "mkv", "mov"})
+"""Endings of videos that can hold opacity."""
+_WITHOUT_ZERO = frozenset({"mpegts", "mpeg", "flv", "asf", "mxf"})
+"""Formats whose clock starts anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all segments of one video share."""
+
+    info: MediaInfo
+    video: VideoInfo
+    start: int
+    """Source time of the first frame that is worked on."""
+    is_trimmed: bool
+    work_size: tuple[int, int]
+    """Width and height of the frames that are worked on."""
+    final_size: tuple[int, int]
+    """Width and height of the frames that are written."""
+    alpha: bool
+    """Whether the output holds opacity; if not, transparent parts become white."""
+    selector: Selector
+    resampler: Resampler | None
+    before: int
+    """Frames of warm-up."""
+    lookahead: int
+    hold: int
+    """Frames before the first and after the last sighting in which a face is taken to be there."""
+    workers: int
+    interval: float | None
+    """Seconds after which new faces are looked for; None: as the options say."""
+
+    @property
+    def rate(self) -> float:
+        """Frames that are analysed in a second."""
+        rate = float(self.video.rate)
+        return rate if self.resampler is None else min(rate, float(self.resampler.rate))
+
+    def span(self, segment: Segment, *, last: bool) -> Span:
+        """How a segment is read; what lies behind the last one is not looked at."""
+        return Span(
+            start=segment.start_pts,
+            end=segment.end_pts,
+            first_index=segment.first_index,
+            origin=self.start,
+            time_base=self.video.time_base,
+            rate=self.video.rate,
+            before=0 if segment.start_pts == self.start and not self.is_trimmed else self.before,
+            after=0 if last else self.lookahead,
+            is_last=last,
+        )
+
+    def expected(self, frames: int) -> int:
+        """How many of so many frames will be worked on."""
+        if self.resampler is None:
+            return frames
+        return min(frames, round(frames * self.resampler.rate / self.video.rate))
+
+    def first_stamp(self, span: Span) -> int:
+        """The stamp that becomes 0 in the file of a segment."""
+        return 0 if self.resampler is None else self.resampler.first_tick(span.start)
+
+    def offset(self, span: Span) -> Fraction:
+        """Where a segment begins in the output, in seconds; for a new frame rate only."""
+        assert self.resampler is not None
+        keeps_clock = not self.is_trimmed and self.info.format not in _WITHOUT_ZERO
+        begin = self.start * self.video.time_base if keeps_clock else Fraction(0)
+        return begin + self.first_stamp(span) / self.resampler.rate
+
+
+def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]:
+    """Decide all that segments share. Raises UnsupportedMedia (HDR that is refused), ProviderError (encoders)."""
+    plan, output = job.plan, job.plan.output
+    info = plan.target
+    video = info.video
+    assert video is not None
+    reader = VideoReader(plan.step.target, hdr=output.hdr, info=info)
+    alpha = _is_transparent(job, video)
+    choice = encoders.choose(plan.output_format, output.video_encoder, alpha=alpha)
+    if choice.notice:
+        job.notice(choice.notice)
+    work, final = _sizes(job, video)
+    resampler = _resampler(job, video, segments[0].start_pts)
+    lookahead = _lookahead(job)
+    remembers = plan.needs_faces or plan.sequential
+    scene = Scene(
+        info=info,
+        video=video,
+        start=segments[0].start_pts,
+        is_trimmed=segments[0].first_index > 0,
+        work_size=work,
+        final_size=final,
+        alpha=alpha,
+        selector=_selector(job, info, work),
+        resampler=resampler,
+        before=WARM_UP + lookahead if remembers else 0,
+        lookahead=lookahead,
+        hold=plan.lookahead,
+        workers=1 if plan.sequential else job.settings.threads or os.cpu_count() or 1,
+        interval=0.0 if plan.lookahead and "face_tracker_interval" not in plan.values else None,
+    )
+    spec = VideoSpec(
+        width=final[0],
+        height=final[1],
+        time_base=video.time_base if resampler is None else 1 / resampler.rate,
+        rate=video.rate if resampler is None else resampler.rate,
+        encoder=choice.name,
+        quality=output.video_quality,
+        preset=output.video_preset,
+        color=reader.color,
+        sample_aspect=video.sample_aspect,
+        alpha=alpha,
+        container=plan.output_format,
+    )
+    return scene, spec
+
+
+def even(length: float) -> int:
+    """The even number that is nearest to a length in pixels; halfway cases go to a multiple of four, as elsewhere."""
+    return max(round(int(length) / 2) * 2, 2)
+
+
+def _sizes(job: Job, video: VideoInfo) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Sizes to work in and to write: a smaller output is made before the work, a larger one after it."""
+    plan = job.plan
+    scale = plan.output.video_scale
+    size = video.width, video.height
+    scaled = size if scale == 1 else (even(video.width * scale), even(video.height * scale))
+    work = scaled if scale < 1 else size
+    if "output_video_scale" in plan.step.options:
+        return work, scaled
+    return work, plan.size_after(*work)
+
+
+def _resampler(job: Job, video: VideoInfo, start: int) -> Resampler | None:
+    wanted = job.plan.output.rate_limit
+    if wanted is None or abs(wanted / float(video.rate) - 1) < SAME_RATE:
+        return None
+    return Resampler(start, video.time_base, Fraction(wanted).limit_denominator(1001))
+
+
+def _lookahead(job: Job) -> int:
+    """What the processors ask for; with a tracker score, as far as neighbouring frames are to help."""
+    plan = job.plan
+    if not plan.needs_faces:
+        return 0
+    if not plan.settings_of(TrackerOptions).score:
+        return plan.lookahead
+    return max(plan.lookahead, plan.settings_of(FrameDistributionOptions).target_frame_amount)
+
+
+def _selector(job: Job, info: MediaInfo, size: tuple[int, int]) -> Selector:
+    plan = job.plan
+    options = plan.settings_of(SelectorOptions)
+    if not plan.needs_faces or options.mode != "reference" or options.reference_frame <= 0:
+        return make_selector(options)
+    frame = read_frame(plan.step.target, options.reference_frame, job.settings.max_pixels, info)
+    faces = job.analyser.faces(resized(frame, *size))
+    return make_selector(options, reference=face_at(sort_faces(faces, options.order), options.reference_position))
+
+
+def _is_transparent(job: Job, video: VideoInfo) -> bool:
+    """Whether the output is to hold opacity: the target has it, or the processors make it on a first try."""
+    plan = job.plan
+    if plan.output_format not in TRANSPARENT:
+        return False
+    if video.has_alpha:
+        return True
+    image = read_frame(plan.step.target, 0, job.settings.max_pixels, plan.target)
+    frame = FrameContext(
+        image=image.copy(),
+        target=image,
+        index=0,
+        time=0.0,
+        find_faces=tuple,
+        select_faces=lambda faces: faces,
+        cut=True,
+    )
+    job.process(frame)
+    return frame.alpha is not None
