@@ -55,3 +55,8 @@ def test_all_sizes(size: tuple[int, int]) -> None:
     thumb = thumbnail(np.full((*size, 3), 7, np.uint8))
     assert thumb.shape == (18, 32, 3)
     assert (thumb == 7).all()
+
+
+def test_to_black_and_back_are_cuts() -> None:
+    black = np.zeros((240, 400, 3), np.uint8)
+    assert cuts([scene(1), scene(1), black, black, scene(1)]) == [2, 4]

@@ -176,6 +176,18 @@ def test_the_overlap_that_makes_two_boxes_one_face_is_an_option() -> None:
     assert numbers(World(faces).run(9, TrackerOptions(score=0.4)))[-1] == [2]
 
 
+def test_a_face_that_the_detector_does_not_see_is_followed_on() -> None:
+    world = World(lambda i: [(200, 200)], seen_by_detector=lambda index: index == 0)
+    assert numbers(world.run(25)) == [[1]] * 25
+    assert world.detections == [(0, False), (10, False), (20, False)], "no closer look while it is followed"
+
+
+def test_what_the_mesh_does_not_confirm_is_no_face() -> None:
+    world = World(lambda i: [(200, 200)])
+    world.still = lambda image, detection, least: None  # type: ignore[method-assign]
+    assert numbers(world.run(3)) == [[]] * 3
+
+
 def test_faces_carry_what_others_need() -> None:
     (face,) = World(lambda i: [(200, 200)]).run(1)[0].faces
     assert face.score == 0.9
