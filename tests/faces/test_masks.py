@@ -138,7 +138,7 @@ def test_regions_are_classes_of_the_parser() -> None:
 
 def test_a_crop_of_floats_is_parsed_unrounded() -> None:
     session = Fixed(np.zeros((1, 19, 512, 512), np.float32))
-    Parser("p", session).classes(np.full((64, 64, 3), 90.5))
+    Parser("p", session).inside(np.full((64, 64, 3), 90.5), {1})
     assert session.fed[0][0, 0, 0, 0] == pytest.approx((90.5 / 255 - 0.485) / 0.229)
 
 
@@ -146,7 +146,7 @@ def test_another_model_is_refused() -> None:
     with pytest.raises(ModelCorrupt, match=r"xseg_1 is not that model.*1×5"):
         Occluder("xseg_1", Fixed(np.zeros((1, 5)))).visible(CROP)
     with pytest.raises(ModelCorrupt, match="wrong shape"):
-        Parser("p", Fixed()).classes(CROP)
+        Parser("p", Fixed()).inside(CROP, {1})
 
 
 def test_the_smallest_mask_counts() -> None:

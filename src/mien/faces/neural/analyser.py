@@ -96,8 +96,10 @@ class NeuralAnalyser:
         """All faces of a picture, the surest first; their landmarks are measured when they are read."""
         return self.analyse(image).faces
 
-    def tracker(self, rate: float, *, interval: float | None = None) -> EveryFrame:
-        """Analyse every frame of a clip for itself; ``rate`` and ``interval`` change nothing."""
+    def tracker(
+        self, rate: float, *, interval: float | None = None, small_faces: bool | None = None
+    ) -> EveryFrame:
+        """Analyse every frame of a clip for itself; the arguments change nothing."""
         return EveryFrame(self)
 
     def embedding(self, image: Frame, face: Face) -> Embedding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mien.models.catalogue import Model
     from mien.models.store import ModelStore
 
-N = TypeVar("N", Detector, Landmarker, Estimator, Recogniser, Classifier, Occluder, Parser)
+N = TypeVar("N")
 
 MANY = "many"
 
@@ -120,7 +120,7 @@ class Networks:
             raise OptionError(f"The face detector {id} has no size {size}x{size}: choose from {allowed}.")
         return self._network(Detector, id, size=size or sizes[-1])
 
-    def _network(self, kind: type[N], id: str, **extra: Any) -> N:
+    def _network(self, kind: Callable[..., N], id: str, **extra: Any) -> N:
         """A network of a kind, made with the parameters of its catalogue entry (lists as tuples)."""
         key = (id, *map(str, extra.values()))
         if key not in self._kept:
