@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import OptionError
+from mien.faces.analyser import Observed
+from mien.faces.fill import fill
 from mien.options import build
 from mien.processors.face_anonymizer import FaceAnonymizer, FaceAnonymizerOptions, Mode
 from mien.processors.face_cover import FEATHER, UNSURE, Coverer, face_area
@@ -139,6 +141,32 @@ def test_a_face_that_is_lost_stays_covered_where_it_was_heading() -> None:
         assert not images[9 + gone][75:120:9, x - 10 : x + 11 : 5].any(), gone
     assert (images[-1] == noise()).all()
     assert (clip([*moving, *[()] * 20], hold=0)[11] == noise()).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    found=st.lists(st.booleans(), min_size=12, max_size=40).filter(any),
+    speed=st.floats(-3, 3),
+    start=st.floats(60, 140),
+)
+def test_no_frame_of_a_clip_leaks_however_often_the_face_is_lost(
+    found: list[bool], speed: float, start: float
+) -> None:
+    faces = [made_face(start + speed * index, 90, 60, track=1) for index in range(len(found))]
+    seen = [
+        Observed((face,) if there else (), index=index)
+        for index, (face, there) in enumerate(zip(faces, found, strict=True))
+    ]
+    ahead = FaceAnonymizer.lookahead
+    # Only up to the hold after the last sighting: whether the face is still there then, nobody can know.
+    last = max(index for index, there in enumerate(found) if there) + 12
+    images = clip([fill(seen, index, hold=ahead) for index in range(len(seen))])
+    gaps = [index for index in range(len(found)) if not any(found[max(index - ahead, 0) : index + ahead])]
+    for index, (face, image) in enumerate(zip(faces[:last], images, strict=False)):
+        between = any(found[:index]) or abs(speed) < 1
+        if index not in gaps and between:
+            core = inside(face, image) & inside(made_face(start + speed * index, 90, 42), image)
+            assert not image[core].any(), index
 
 
 def test_a_new_scene_forgets_the_faces_of_the_last() -> None:

@@ -7,8 +7,7 @@ Weaker settings are therefore not offered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import field_validator
 
@@ -72,9 +71,6 @@ class FaceAnonymizer(Processor[FaceAnonymizerOptions, "Coverer"]):
     synthetic: ClassVar[bool] = False
     sequential: ClassVar[bool] = True
     lookahead: ClassVar[int] = 24
-    preferred: ClassVar[Mapping[str, Any]] = {"face_tracker_interval": 0.0}
-    """Values of shared options that serve this processor better than their defaults: new faces are looked for
-    in every frame, or the first second of a face that enters may go unnoticed."""
 
     def prepare(self, run: RunContext, options: FaceAnonymizerOptions) -> Coverer:
         """Start without any face."""
