@@ -6,10 +6,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.cli.terminal import Terminal
-from mien.errors import Canceled, MienError, OutOfMemory
+from mien.errors import Canceled, MienError, OptionError, OutOfMemory
 
 if TYPE_CHECKING:
     from mien.cli.program import Program
@@ -56,6 +56,13 @@ def run(words: Sequence[str], program: Program) -> int:
         return fail(error, terminal)
 
 
+def _parser_error() -> Any:
+    """The root of typer's errors about a command line; its name and its module differ between versions of typer."""
+    import typer
+
+    return next(base for base in reversed(typer.BadParameter.__mro__) if hasattr(base, "format_message"))
+
+
 def limit_threads() -> None:
     """Keep numeric libraries to one thread each unless the user said otherwise: frames run in parallel.
 
@@ -67,16 +74,14 @@ def limit_threads() -> None:
 
 def fail(error: Exception, terminal: Terminal) -> int:
     """Tell the user of an error in one sentence (with its traceback in debug mode); returns the exit code."""
-    import typer
-
     if terminal.debug:
         traceback.print_exception(error)
     if isinstance(error, MienError):
         terminal.error(str(error), error.code)
         return error.exit_code
-    if isinstance(error, typer.TyperException):
-        terminal.error(error.format_message(), "invalid_option")
-        return error.exit_code
+    if isinstance(error, _parser_error()):
+        terminal.error(error.format_message(), OptionError.code)
+        return int(error.exit_code)
     if isinstance(error, MemoryError):
         terminal.error("there was not enough memory.", OutOfMemory.code)
         return OutOfMemory.exit_code

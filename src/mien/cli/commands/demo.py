@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PORTRAITS = {"astronaut": "sample_astronaut", "hopper": "sample_hopper"}
 """Eileen Collins (NASA) and Grace Hopper (US Navy), both in the public domain."""
 FOLDER = "mien-demo"
+OPTIONS = {"face_swapper_model": "mesh"}
 SHOWN = (0.0, 0.35, 0.65, 1.0)
 """Places in the clip, as shares of its length, whose frames are on the contact sheet."""
 
@@ -82,7 +83,7 @@ class Demo:
         return output
 
     def _run(self, source: Path, target: Path, output: Path) -> None:
-        run_step(self._engine, self._bars, Files((source,), target, output), ["face_swapper"], {})
+        run_step(self._engine, self._bars, Files((source,), target, output), ["face_swapper"], OPTIONS)
 
     def _clip(self, portrait: Path) -> Path:
         from mien.cli.showcase import make_clip
