@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mien.faces.canonical import canonical
-from mien.processors.mesh_swap import colour, mask, mouth, sharpness, skin
+from mien.processors.mesh_swap import colour, mask, sharpness, skin
 from mien.processors.mesh_swap.geometry import STATS, area, window_around
+from mien.processors.mesh_swap.openings import Crops, close_eye, polygon, restore_mouth
 from mien.processors.mesh_swap.source import prepare_source
 from mien.processors.mesh_swap.warp import FaceMap, face_map, fetch, mip_level, sample
 
@@ -235,7 +236,7 @@ def test_open_mouth_is_the_targets() -> None:
     points = faces.mesh(mouth=200.0)
     target, result = faces.picture(points), np.full((320, 320, 3), (100, 120, 150), np.uint8)
     before = result.copy()
-    mouth.restore(result, target, points, points, 0.0, 200.0)
+    restore_mouth(Crops(result, target, points, points, 200.0), 0.0)
     x, y = points[[13, 14], :2].mean(0).astype(int)
     assert np.array_equal(result[y, x], target[y, x])
     outer = points[canonical().groups["lips_outer"], :2]
@@ -248,7 +249,7 @@ def test_shut_mouth_takes_shade_but_not_colour() -> None:
     lips = points[canonical().groups["lips_inner"], :2]
     cv2.polylines(target, [lips.astype(np.int32)], True, (20, 20, 60), 2)
     result = np.full((320, 320, 3), (120, 130, 150), np.uint8)
-    mouth.restore(result, target, points, points, 1.0, 200.0)
+    restore_mouth(Crops(result, target, points, points, 200.0), 1.0)
     x, y = points[13, :2].round().astype(int)
     line, beside = result[y, x].astype(int), result[y + 25, x].astype(int)
     assert line.sum() < beside.sum() - 40
@@ -258,7 +259,8 @@ def test_shut_mouth_takes_shade_but_not_colour() -> None:
 def test_mouth_outside_the_crop_is_no_matter() -> None:
     points = faces.mesh(center=(160.0, -400.0))
     result = np.full((320, 320, 3), 90, np.uint8)
-    mouth.restore(result, result.copy(), points, points, 0.5, 200.0)
+    restore_mouth(Crops(result, result.copy(), points, points, 200.0), 0.5)
+    close_eye(Crops(result, result.copy(), points, points, 200.0), "left", 1.0)
     assert (result == 90).all()
 
 
@@ -267,3 +269,23 @@ def test_sampling_the_sources_maps() -> None:
     ramp = np.tile(np.linspace(0, 1, 96, dtype=np.float32), (96, 1))
     rows, columns = mapping.x.shape
     assert sample(ramp, mapping)[rows // 2, columns // 2] == pytest.approx(0.5, abs=0.03)
+
+
+def test_closed_eye_hides_the_white() -> None:
+    points = faces.mesh(lids=0.05)
+    eye = points[canonical().groups["eye_left"], :2]
+    image = np.full((320, 320, 3), faces.SKIN, np.uint8)
+    result = image.copy()
+    result[polygon(eye, image.shape[:2], 1.0) > 0.3] = 240
+    open_eye = result.copy()
+    close_eye(Crops(open_eye, image, points, points, 200.0), "left", 0.0)
+    assert (open_eye == 240).any()
+    close_eye(Crops(result, image, points, points, 200.0), "left", 1.0)
+    assert np.abs(result.astype(int) - image).max() < 45, "the white was 100 away"
+
+
+def test_polygon_grows() -> None:
+    square = np.float32([[10, 10], [20, 10], [20, 20], [10, 20]])
+    plain, grown = polygon(square, (32, 32)), polygon(square, (32, 32), 4.0)
+    assert plain.sum() < grown.sum()
+    assert grown[15, 7] == 1.0 > plain[15, 7]

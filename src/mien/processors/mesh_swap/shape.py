@@ -43,15 +43,24 @@ def mouth_opening(shape: Floats) -> float:
     return _opening(shape, 13, 14, (78, 308))
 
 
-def transfer(source: Floats, target: Floats, open_eye: tuple[float, float], amount: float) -> Floats:
+def lid_shares(shape: Floats, open_eye: tuple[float, float]) -> tuple[float, float]:
+    """How far the lids of both eyes are open, relative to ``open_eye``: 0 closed, 1 open, 1.15 at most."""
+    left, right = (
+        float(np.clip((opening / opened - 0.1) / 0.75, 0.0, 1.15))
+        for opening, opened in zip(eye_opening(shape), open_eye, strict=True)
+    )
+    return left, right
+
+
+def transfer(source: Floats, target: Floats, lids: tuple[float, float], amount: float) -> Floats:
     """Move the target's pose-free shape (474×3) towards the source's; returns 474×3.
 
-    ``open_eye`` is how wide each of the target's eyes is when open: what its lids do relative to that, the
-    source's lids do. ``amount`` 0 leaves the target's shape, 1 takes over all of what is identity.
+    ``lids`` are the target's ``lid_shares``: the source's lids open as far. ``amount`` 0 leaves the target's
+    shape, 1 takes over all of what is identity.
     """
     moved = np.zeros((MESH_COUNT, 3), np.float32)
-    for side, opened in zip(EYE_CORNERS, open_eye, strict=True):
-        _move_eye(moved, source, target, side, opened)
+    for side, share in zip(EYE_CORNERS, lids, strict=True):
+        _move_eye(moved, source, target, side, share)
     _move_lips(moved, source, target)
     nose = canonical().groups["nose"]
     moved[nose] = source[nose] - target[nose]
@@ -80,13 +89,12 @@ def _lid_pairs(side: str) -> tuple[Indices, Indices]:
     return (upper, lower) if side == "left" else (mirror[upper], mirror[lower])
 
 
-def _move_eye(moved: Floats, source: Floats, target: Floats, side: str, opened: float) -> None:
+def _move_eye(moved: Floats, source: Floats, target: Floats, side: str, share: float) -> None:
     corners = np.asarray(EYE_CORNERS[side])
     upper, lower = _lid_pairs(side)
-    closed_by = float(np.clip((_eye_opening(target, side) / opened - 0.1) / 0.75, 0.0, 1.15))
     meeting = source[lower] + _CLOSING_LINE * (source[upper] - source[lower])
-    moved[upper] = meeting + closed_by * (source[upper] - meeting) - target[upper]
-    moved[lower] = meeting + closed_by * (source[lower] - meeting) - target[lower]
+    moved[upper] = meeting + share * (source[upper] - meeting) - target[upper]
+    moved[lower] = meeting + share * (source[lower] - meeting) - target[lower]
     moved[corners] = source[corners] - target[corners]
     iris = np.asarray(IRIS_POINTS[side])
     seated = _seat(source[corners], target[corners], target[iris])

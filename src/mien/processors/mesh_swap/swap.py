@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mien.faces.canonical import Floats, PoseFit, canonical, fit_pose, smoothstep, vertex_normals
-from mien.processors.mesh_swap import colour, mask, mouth, sharpness, skin
+from mien.faces.canonical import EYE_CORNERS, Floats, PoseFit, canonical, fit_pose, smoothstep, vertex_normals
+from mien.processors.mesh_swap import colour, mask, sharpness, skin
 from mien.processors.mesh_swap.geometry import STATS, Window, area, depth_of, rasterise, window_around
 from mien.processors.mesh_swap.memory import COLOUR_EVERY, COLOUR_SHARE, SHARPNESS_EVERY, Memory
+from mien.processors.mesh_swap.openings import Crops, close_eye, restore_mouth
 from mien.processors.mesh_swap.ops import convert, shrink, split, stretch
-from mien.processors.mesh_swap.shape import eye_opening, mouth_opening, transfer
+from mien.processors.mesh_swap.shape import eye_opening, lid_shares, mouth_opening, transfer
 from mien.processors.mesh_swap.source import SourceFace, closest
 from mien.processors.mesh_swap.warp import FaceMap, face_map, fetch, sample
 from mien.types import Frame, Points
@@ -23,6 +24,8 @@ SMALLEST = 24.0
 
 _TURNED = (62.0, 54.0)
 """Yaw in degrees at which the swap is gone, and from which it fades."""
+_EYE_CLOSES = (0.3, 0.1)
+"""Shares of the lids between which an eye becomes a line."""
 _FARTHEST = 1e6
 _OVAL_TOP, _OVAL_BOTTOM = 10, 152
 
@@ -50,8 +53,11 @@ class _Target:
     """474×3, pixels of the frame."""
     mouth: float
     """Opening of the mouth."""
+    lids: tuple[float, float]
+    """How far the eyes are open: 0 closed, 1 open."""
 
     def shut(self, closed: float) -> float:
+        """How shut the mouth is: 1 below an opening of ``closed``."""
         return float(smoothstep(0.14, closed, self.mouth))
 
 
@@ -93,9 +99,9 @@ def _usable(mesh: Points) -> PoseFit | None:
 def _reshape(mesh: Points, fit: PoseFit, window: Window, memory: Memory, identity: float) -> _Target:
     assert memory.source is not None
     shape = fit.pose_free(mesh)
-    open_eye = memory.see_eyes(eye_opening(shape))
-    placed = fit.place(transfer(memory.source.shape, shape, open_eye, identity))
-    return _Target(np.asarray(mesh, np.float32), fit, window, placed, mouth_opening(shape))
+    lids = lid_shares(shape, memory.see_eyes(eye_opening(shape)))
+    placed = fit.place(transfer(memory.source.shape, shape, lids, identity))
+    return _Target(np.asarray(mesh, np.float32), fit, window, placed, mouth_opening(shape), lids)
 
 
 def _render(
@@ -117,11 +123,18 @@ def _render(
         memory.sharpening = sharpness.decide(np.ascontiguousarray(pixels[..., 0]), luma, ratio)
     sharpness.apply(pixels, memory.sharpening)
     result = convert(pixels, cv2.COLOR_YCrCb2BGR)
-    origin = np.array([window.x, window.y, 0], np.float32)
-    mouth.restore(result, crop, target.placed - origin, target.mesh - origin, target.shut(0.04), window.full)
+    _restore_openings(result, crop, target)
     clear = _clear(crop, hair, mapping)
     alpha = mask.alpha(mapping, window, settings.feather, sample(source.alpha, mapping), clear)
     return result, stretch(alpha, (window.width, window.height))
+
+
+def _restore_openings(result: Frame, crop: Frame, target: _Target) -> None:
+    origin = np.array([target.window.x, target.window.y, 0], np.float32)
+    crops = Crops(result, crop, target.placed - origin, target.mesh - origin, target.window.full)
+    restore_mouth(crops, target.shut(0.04))
+    for side, share in zip(EYE_CORNERS, target.lids, strict=True):
+        close_eye(crops, side, float(smoothstep(*_EYE_CLOSES, share)))
 
 
 def _forehead(reach: float) -> Floats:
