@@ -206,3 +206,13 @@ def test_a_face_is_scaled_to_another_frame_size() -> None:
     np.testing.assert_allclose(scaled.landmarks.sixty_eight, marks * (2, 3))
     assert (scaled.score, scaled.angle) == (0.9, 90)
     assert scale_face(face, 1, 1) is face
+
+
+def test_the_mesh_of_a_face_is_scaled_too() -> None:
+    marks = np.ones((68, 2), np.float32)
+    mesh = np.ones((474, 3), np.float32)
+    landmarks = Landmarks(FIVE, FIVE, marks, marks, mesh)  # type: ignore[arg-type]
+    scaled = scale_face(Face(Box(0, 0, 9, 9), 0.9, landmarks, track=4, observed=False), 2, 4)
+    assert scaled.landmarks.mesh is not None
+    assert scaled.landmarks.mesh[0].tolist() == [2, 4, 3]
+    assert (scaled.track, scaled.observed, scaled.landmark_score) == (4, False, 1.0)

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mien.types import Box, Face, Frame, Landmarks, Mask
+from mien.faces.neural.pending import PendingFace, PendingLandmarks
+from mien.types import Box, Face, Frame, Mask, Points
 
 Matrix: TypeAlias = NDArray[np.float64]
 """2×3 affine matrix, frame to crop."""
@@ -159,22 +160,29 @@ def scale_five(five: ArrayLike, factor: float) -> NDArray[np.float64]:
 
 
 def scale_face(face: Face, x: float, y: float) -> Face:
-    """The same face in a frame of another size (factors for x and y)."""
+    """The same face in a frame of another size (factors for x and y).
+
+    Landmarks that the face has not computed yet are computed, and scaled, when they are read.
+    """
     if x == 1.0 and y == 1.0:
         return face
-    factor = np.array([x, y], np.float32)
-    marks, box = face.landmarks, face.box
-    mesh = None if marks.mesh is None else marks.mesh * np.array([x, y, (x + y) / 2], np.float32)
-    return replace(
-        face,
-        box=Box(box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y),
-        landmarks=Landmarks(
-            five=marks.five * factor,
-            five_of_68=marks.five_of_68 * factor,
-            sixty_eight=marks.sixty_eight * factor,
-            sixty_eight_of_five=marks.sixty_eight_of_five * factor,
-            mesh=mesh,
-        ),
+    factor, box = np.array([x, y], np.float32), face.box
+
+    def fill(name: str) -> dict[str, Points]:
+        return {name: getattr(face.landmarks, name) * factor}
+
+    marks = PendingLandmarks.of(face.landmarks.five * factor, fill)
+    if face.landmarks.mesh is not None:
+        mesh = face.landmarks.mesh * np.array([x, y, (x + y) / 2], np.float32)
+        marks = replace(marks, mesh=mesh)
+    return PendingFace.of(
+        Box(box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y),
+        face.score,
+        marks,
+        lambda name: {name: getattr(face, name)},
+        pose=face.pose,
+        track=face.track,
+        observed=face.observed,
     )
 
 

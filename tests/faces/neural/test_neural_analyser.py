@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
+from mien.faces.align import scale_face
 from mien.faces.neural.analyser import NeuralAnalyser, Setup
 from mien.faces.neural.networks import Networks, mask_models
 from mien.faces.options import DetectorOptions, LandmarkerOptions, MaskOptions
@@ -116,6 +117,16 @@ def test_a_pending_face_is_a_face(counting: Counting) -> None:
     np.testing.assert_array_equal(again.landmarks.sixty_eight, face.landmarks.sixty_eight)
     assert not hasattr(face, "beard")
     assert not hasattr(again, "beard")
+
+
+def test_a_face_is_scaled_without_measuring_it(counting: Counting) -> None:
+    face = NeuralAnalyser(counting.networks).faces(PAIR)[0]
+    half = scale_face(face, 0.5, 0.25)
+    np.testing.assert_allclose(half.landmarks.five, face.landmarks.five * (0.5, 0.25))
+    assert counting.runs == {"yolo_face": 1}
+    np.testing.assert_allclose(half.landmarks.sixty_eight, face.landmarks.sixty_eight * (0.5, 0.25))
+    assert half.landmark_score == face.landmark_score
+    assert counting.runs == {"yolo_face": 1, "2dfan4": 1}
 
 
 def test_a_score_of_nothing_runs_nothing(counting: Counting) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from mien.types import Box, Face, Landmarks, Points
+from mien.types import Box, Face, Landmarks, Points, Pose
 
 Fill: TypeAlias = Callable[[str], Mapping[str, Any]]
 """Computes the field of that name and what else comes with it; may be called from several threads."""
@@ -40,11 +40,21 @@ class PendingFace(Face):
     _fill: Fill
 
     @classmethod
-    def of(cls, box: Box, score: float, landmarks: Landmarks, fill: Fill) -> PendingFace:
+    def of(
+        cls,
+        box: Box,
+        score: float,
+        landmarks: Landmarks,
+        fill: Fill,
+        *,
+        pose: Pose | None = None,
+        track: int | None = None,
+        observed: bool = True,
+    ) -> PendingFace:
         """A face that asks ``fill`` for what is not there yet."""
         face = cls.__new__(cls)
-        known = {"box": box, "score": score, "landmarks": landmarks}
-        _set(face, {**known, "pose": None, "track": None, "observed": True, "_fill": fill})
+        known = {"box": box, "score": score, "landmarks": landmarks, "_fill": fill}
+        _set(face, {**known, "pose": pose, "track": track, "observed": observed})
         return face
 
     def __getattr__(self, name: str) -> Any:
