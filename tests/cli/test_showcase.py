@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import wave
 from itertools import pairwise
 from pathlib import Path
 
@@ -42,9 +41,10 @@ def test_a_frame_shows_what_the_view_covers() -> None:
 def test_the_chord_lasts_as_long_as_the_clip_and_is_heard(tmp_path: Path) -> None:
     path = tmp_path / "chord.wav"
     write_chord(path)
-    with wave.open(str(path)) as file:
-        assert (file.getnframes(), file.getframerate()) == (SECONDS * SAMPLE_RATE, SAMPLE_RATE)
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
+    data = path.read_bytes()
+    assert len(data) == 8 + int.from_bytes(data[4:8], "little")
+    samples = np.frombuffer(data[data.index(b"data") + 8 :], "<i2").astype(float)
+    assert len(samples) == SECONDS * SAMPLE_RATE
     assert 3000 < np.abs(samples).max() < 9000
     assert abs(samples[0]) < 5
     spectrum = np.abs(np.fft.rfft(samples))

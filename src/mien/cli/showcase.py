@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import struct
 import tempfile
-import wave
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,8 @@ SECONDS = 5
 SAMPLE_RATE = 44_100
 CHORD = (220.0, 277.18, 329.63)
 """Hertz: A major, from A3."""
+PCM = bytes.fromhex("0100000000001000800000aa00389b71")
+"""KSDATAFORMAT_SUBTYPE_PCM, the kind of samples in an extensible WAV header."""
 CLOSEST = 2.4
 """Width of the narrowest view, in widths of the face's box."""
 CELL = 300
@@ -77,15 +79,18 @@ def make_clip(picture: Frame, face: Box, output: Path) -> None:
 
 
 def write_chord(path: Path) -> None:
-    """Write 5 s of a quiet chord that swells and fades, 16-bit mono."""
+    """Write 5 s of a quiet chord that swells and fades, as WAV: 16-bit, mono."""
     time = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
     tones = sum(np.sin(2 * np.pi * pitch * time) for pitch in CHORD) / len(CHORD)
-    samples = (tones * np.sin(np.pi * time / SECONDS) ** 2 * 0.25 * 32767).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(samples.tobytes())
+    samples = (tones * np.sin(np.pi * time / SECONDS) ** 2 * 0.25 * 32767).astype("<i2").tobytes()
+    # The extensible form of the header says which speaker the channel is for (4: the middle); the plain one does not.
+    form = struct.pack("<HHIIHHHHI16s", 0xFFFE, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16, 22, 16, 4, PCM)
+    chunks = b"WAVE" + _chunk(b"fmt ", form) + _chunk(b"data", samples)
+    path.write_bytes(_chunk(b"RIFF", chunks))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content
 
 
 def with_sound(silent: Path, sound: Path, output: Path) -> None:
