@@ -197,7 +197,7 @@ def _avif(data: bytes) -> Header:
     """Size from the largest 'ispe', turn from 'irot' and 'imir': properties of the picture in its
     'meta' box.
     """
-    properties = list(_properties(data))
+    properties = list(heif_properties(data))
     sizes = [struct.unpack(">II", body[4:12]) for kind, body in properties if kind == b"ispe"]
     if not sizes:
         raise Truncated
@@ -220,7 +220,8 @@ def _heif_orientation(properties: list[tuple[bytes, bytes]]) -> Orientation:
     return result
 
 
-def _properties(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def heif_properties(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(type, content) of the item properties of an AVIF file: size, turn, colour."""
     for path, body in _boxes(data):
         if path == b"meta":
             for inner, content in _boxes(body[4:]):

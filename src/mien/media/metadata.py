@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.media import exif
-from mien.media.headers import Truncated, jpeg_segments, png_chunks, riff_chunks
+from mien.media.headers import Truncated, heif_properties, jpeg_segments, png_chunks, riff_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +228,10 @@ def _tiff_values(blocks: Metadata) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _read_avif(data: bytes) -> Metadata:
-    _, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    found = {int(kind): np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
-    return Metadata(
-        found.get(cv2.IMAGE_METADATA_ICCP),
-        found.get(cv2.IMAGE_METADATA_EXIF),
-        found.get(cv2.IMAGE_METADATA_XMP),
-    )
+    profiles = (body[4:] for kind, body in heif_properties(data) if kind == b"colr" and body[:4] == b"prof")
+    # XMP is plain text between markers that are made for being searched; EXIF is not read.
+    begin, end = data.find(b"<?xpacket begin"), data.find(b"<?xpacket end")
+    return Metadata(icc=next(profiles, None), xmp=data[begin : end + 19] if 0 <= begin < end else None)
 
 
 def for_opencv(blocks: Metadata) -> tuple[list[int], list[NDArray[np.uint8]]]:
