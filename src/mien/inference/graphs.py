@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ SMALLEST = 4 << 20
 """Bytes; below that a model is loaded as fast without."""
 LARGEST = 1_900_000_000
 """Bytes; a graph is saved as one Protocol Buffers message, which ends at 2 GiB."""
+
+KEEP_DAYS = 60.0
 
 
 class GraphCache:
@@ -67,6 +70,19 @@ class GraphCache:
         """Remove a graph that cannot be used."""
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+
+    def touch(self, place: Path) -> None:
+        """Note that a graph was used."""
+        with contextlib.suppress(OSError):
+            os.utime(place)
+
+    def prune(self, days: float = KEEP_DAYS) -> None:
+        """Remove graphs (and torn writes) that nobody used for so long: those of other versions, or models gone."""
+        limit = time.time() - days * 86400
+        with contextlib.suppress(OSError):
+            for path in self._folder.glob("*.onnx"):
+                if path.stat().st_mtime < limit:
+                    self.drop(path)
 
     def _fingerprint(self, model: Path) -> str:
         """SHA-256 of a model file, computed once for each size and modification time."""

@@ -142,6 +142,7 @@ def _open_kept(path: Path, options: LoadOptions, graphs: GraphCache) -> ort.Infe
         return None
     if not place.is_file() and not _make_graph(path, place, options, graphs):
         return None
+    graphs.touch(place)
     kept = _session_options(options)
     kept.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
@@ -164,6 +165,7 @@ def _make_graph(path: Path, place: Path, options: LoadOptions, graphs: GraphCach
         # The plain model tells whether the file is at fault or only the writing.
         return False
     trim_memory()  # optimising takes about twice the weights; measured: 130 MB stay behind otherwise
+    graphs.prune()
     return graphs.keep(temporary, place)
 
 
