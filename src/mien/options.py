@@ -145,9 +145,9 @@ def build(options: type[O], values: Mapping[str, Any]) -> O:
     except ValidationError as error:
         first = error.errors()[0]
         item = next(item for item in known.values() if item.name == first["loc"][0])
-        raise OptionError(
-            f"{item.flag} cannot be {values[item.key]!r}: {allowed(item) or first['msg']}."
-        ) from None
+        own = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else ""
+        reason = own or allowed(item) or first["msg"]
+        raise OptionError(f"{item.flag} cannot be {values[item.key]!r}: {reason}.") from None
 
 
 def allowed(item: Declared) -> str:
