@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +19,11 @@ import pytest
 
 from mien.cli.main import run
 from mien.cli.program import Program
+from mien.cli.showcase import make_clip
+from mien.media.images import read_image
 from mien.media.probe import probe
 from mien.safety.marking import read_marks
+from mien.types import Box
 
 if TYPE_CHECKING:
     from mien.models.store import ModelStore
@@ -174,3 +181,39 @@ def test_the_demo_shows_everything(
     assert swapped.audio == clip.audio
     assert read_marks(files[0]) is not None
     assert cv2.imread(str(files[0])).shape[1] > 1000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupted_video_goes_on_where_it_stopped(portraits: tuple[Path, Path], tmp_path: Path) -> None:
+    clip, output, area = tmp_path / "clip.mp4", tmp_path / "out.mp4", tmp_path / "area"
+    make_clip(read_image(portraits[0]).pixels, Box(170, 70, 275, 200), clip)
+    command = [
+        sys.executable,
+        "-m",
+        "mien",
+        "swap",
+        str(portraits[1]),
+        str(clip),
+        "-o",
+        str(output),
+        "--json",
+    ]
+    command += ["--face-swapper-model", "mesh", "--temp-path", str(area), "--trim-frame-end", "70"]
+    environment = {**os.environ, "MIEN_SEGMENT_SECONDS": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not list(area.rglob("seg*.*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert json.loads(out)["error"]["code"] == "canceled"
+    assert "Traceback" not in err
+    assert not output.exists()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    result = json.loads(again.stdout)
+    assert result["resumed_segments"] >= 1
+    assert result["frames"] == 70
+    assert not [path for path in area.rglob("*") if path.is_file() and path.suffix not in (".lock", ".json")]

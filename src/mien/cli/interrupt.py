@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ def stopping(cancel: Cancel, say: Callable[[str], None]) -> Iterator[None]:
         count += 1
         if count == 1:
             cancel.set()
-            say("stopping after the current frame; press Ctrl-C again to stop at once")
+            # A signal may come in the middle of a write to stderr, which cannot be entered twice.
+            with suppress(RuntimeError):
+                say("stopping after the current frame; press Ctrl-C again to stop at once")
         elif count == 2:
             raise KeyboardInterrupt
         else:
