@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.errors import ModelCorrupt
+from mien.faces.align import merge
 from mien.faces.neural.landmarkers import (
     Estimator,
     Landmarker,
@@ -72,8 +73,9 @@ def test_five_of_68() -> None:
 
 @pytest.mark.parametrize("compat", [False, True])
 def test_the_crop_holds_the_box_in_its_middle(compat: bool) -> None:
-    _, matrix = landmark_crop(np.zeros((900, 1600, 3), np.uint8), Box(580, 330, 760, 590), 0, compat=compat)
-    np.testing.assert_allclose(matrix, [[0.75, 0, -374.5], [0, 0.75, -217]], atol=1e-9)
+    frame = np.zeros((900, 1600, 3), np.uint8)
+    _, matrices = landmark_crop(frame, Box(580, 330, 760, 590), 0, compat=compat)
+    np.testing.assert_allclose(merge(*matrices), [[0.75, 0, -374.5], [0, 0.75, -217]], atol=1e-9)
 
 
 @pytest.mark.parametrize("compat", [False, True])

@@ -265,7 +265,7 @@ class _Reading:
         self._image = self._image[:0]  # faces live longer than frames: let go of the picture
         if found is None:
             return self._estimated(), self._five, 0.0
-        sixty_eight = found.points.astype(np.float32)
-        five = five_of_68(found.points).astype(np.float32)
+        sixty_eight = np.asarray(found.points, np.float32)
+        five = np.asarray(five_of_68(sixty_eight), np.float32)
         sure = found.score > setup.landmarker_score and bool(np.ptp(five, axis=0).max() > SAME_POINT)
         return sixty_eight, five if sure else self._five, found.score

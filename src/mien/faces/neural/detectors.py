@@ -28,11 +28,14 @@ STRIDES = (8, 16, 32)
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """N faces: boxes N×4 (x1, y1, x2, y2), scores N, points N×5×2; float32, frame pixels, not clipped."""
+    """N faces: boxes N×4 (x1, y1, x2, y2), scores N, points N×5×2; frame pixels, not clipped.
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    points: NDArray[np.float32]
+    In float64 where a network answers in offsets from anchors, in float32 where it gives coordinates.
+    """
+
+    boxes: NDArray[np.floating[Any]]
+    scores: NDArray[np.floating[Any]]
+    points: NDArray[np.floating[Any]]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -43,17 +46,15 @@ class Detections:
 
     def scaled(self, x: float, y: float) -> Detections:
         """The same in a picture of another size."""
-        return Detections(self.boxes * _row(x, y, x, y), self.scores, self.points * _row(x, y))
+        factors = np.array((x, y, x, y), self.boxes.dtype)
+        return Detections(self.boxes * factors, self.scores, self.points * factors[:2])
 
     def shifted(self, x: float, y: float) -> Detections:
         """The same with another origin; boxes get their corners in order."""
-        boxes = self.boxes + _row(x, y, x, y)
+        shift = np.array((x, y, x, y), self.boxes.dtype)
+        boxes = self.boxes + shift
         low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
-        return Detections(np.concatenate([low, high], axis=1), self.scores, self.points + _row(x, y))
-
-
-def _row(*values: float) -> NDArray[np.float32]:
-    return np.array(values, np.float32)
+        return Detections(np.concatenate([low, high], axis=1), self.scores, self.points + shift[:2])
 
 
 def join(parts: Sequence[Detections]) -> Detections:
@@ -158,9 +159,10 @@ def candidates(
         found = _upright(turned, detectors, score, margin, compat)
         if angle:
             back = invert(matrix)
-            points = transform(found.points.reshape(-1, 2), back).reshape(-1, 5, 2).astype(np.float32)
-            boxes = transform_boxes(found.boxes, back).astype(np.float32)
-            found = Detections(boxes, found.scores, points)
+            points = transform(found.points.reshape(-1, 2), back).reshape(-1, 5, 2)
+            boxes = transform_boxes(found.boxes, back)
+            kind = found.points.dtype
+            found = Detections(boxes.astype(kind), found.scores, points.astype(kind))
         parts.append(found)
     return join(parts)
 
@@ -182,17 +184,17 @@ def _upright(
     return join(parts)
 
 
-def anchors(stride: int, size: int, per_cell: int) -> NDArray[np.float32]:
+def anchors(stride: int, size: int, per_cell: int) -> NDArray[np.float64]:
     """Top left corners (x, y) of the cells of a square input, row by row, each ``per_cell`` times."""
     count = size // stride
-    y, x = np.mgrid[:count, :count].astype(np.float32) * stride
+    y, x = np.mgrid[:count, :count].astype(np.float64) * stride
     return np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), per_cell, axis=0)
 
 
-def _anchors_at(kept: NDArray[np.intp], stride: int, size: int, per_cell: int) -> NDArray[np.float32]:
+def _anchors_at(kept: NDArray[np.intp], stride: int, size: int, per_cell: int) -> NDArray[np.float64]:
     """As ``anchors(…)[kept]``, without making all of them."""
     row, column = np.divmod(kept // per_cell, size // stride)
-    return np.stack([column, row], axis=-1).astype(np.float32) * stride
+    return np.stack([column, row], axis=-1).astype(np.float64) * stride
 
 
 def _kept(wanted: NDArray[np.bool_], compat: bool) -> NDArray[np.intp]:

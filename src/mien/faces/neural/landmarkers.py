@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mien.faces.align import Matrix, align_matrix, invert, merge, rotation, transform, warp_black
 from mien.faces.neural.session import Runs, check, only_output, planes
-from mien.types import Box, Frame
+from mien.types import Box, Frame, Points
 
 Layout: TypeAlias = Literal["heatmaps", "triples"]
 
@@ -36,9 +36,9 @@ NOSE, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
 JAW_LEFT, JAW_RIGHT = 0, 16
 
 
-def five_of_68(points: ArrayLike) -> NDArray[np.float64]:
+def five_of_68(points: ArrayLike) -> NDArray[Any]:
     """Eyes (mean of their six landmarks), nose tip and mouth corners of 68 landmarks."""
-    marks = np.asarray(points, np.float64)
+    marks = np.asarray(points)
     return np.stack(
         [
             marks[LEFT_EYE].mean(axis=0),
@@ -71,9 +71,9 @@ def angle_of_five(points: ArrayLike) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """68 landmarks (68×2 float64, frame pixels) and how sure the network is, 0 to 1."""
+    """68 landmarks (68×2, frame pixels) and how sure the network is, 0 to 1."""
 
-    points: NDArray[np.float64]
+    points: Points
     score: float
 
 
@@ -85,37 +85,42 @@ class Landmarker:
     session: Runs
     layout: Layout
 
-    def measure(self, crop: Frame, to_crop: Matrix) -> Measured:
-        """Landmarks in the frame from which ``to_crop`` made the crop. Raises ModelCorrupt."""
+    def measure(self, crop: Frame, to_crop: Sequence[Matrix]) -> Measured:
+        """Landmarks in the frame of which ``to_crop``, one after the other, made the crop. Raises ModelCorrupt."""
         outputs = self.session.run([planes(crop, (0, 0, 0), (1, 1, 1), rgb=False)])
         points, certainty = self._read(outputs)
         score = float(np.interp(certainty, [0, _FULL_SCORE[self.layout]], [0, 1]))
-        return Measured(transform(points * (CROP / GRID), invert(to_crop)), score)
+        marks = (points * np.float32(CROP / GRID))[None]
+        for matrix in reversed(to_crop):
+            marks = np.asarray(cv2.transform(marks, invert(matrix)), np.float32)
+        return Measured(marks[0], score)
 
-    def _read(self, outputs: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float64], float]:
+    def _read(self, outputs: Sequence[NDArray[Any]]) -> tuple[Points, float]:
         if self.layout == "heatmaps":
             fits = [output.shape for output in outputs[:2]] == [(1, 68, 3), (1, 68, GRID, GRID)]
             check(self.name, fits, outputs)
-            return outputs[0][0, :, :2].astype(np.float64), float(outputs[1].max(axis=(2, 3)).mean())
+            return outputs[0][0, :, :2], float(outputs[1].max(axis=(2, 3)).mean())
         check(self.name, len(outputs) >= 1 and outputs[0].size == 68 * 3, outputs)
-        rows = outputs[0].reshape(68, 3).astype(np.float64)
+        rows = outputs[0].reshape(68, 3)
         return rows[:, :2], float(rows[:, 2].mean())
 
 
-def landmark_crop(frame: Frame, box: Box, angle: int, *, compat: bool = False) -> tuple[Frame, Matrix]:
-    """The upright 256×256 crop round a box that landmarkers look at, and its matrix."""
-    corners = np.array(box.as_tuple(), np.float32)
-    scale = FACE_IN_CROP / max(np.max(corners[2:] - corners[:2]), np.float32(1))
-    shift = (CROP - (corners[:2] + corners[2:]) * scale) / 2
-    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float64)
+def landmark_crop(
+    frame: Frame, box: Box, angle: int, *, compat: bool = False
+) -> tuple[Frame, tuple[Matrix, ...]]:
+    """The upright 256×256 crop round a box that landmarkers look at, and the matrices that made it, in order."""
+    scale = FACE_IN_CROP / max(box.width, box.height, 1.0)
+    x, y = ((CROP - 2 * middle * scale) / 2 for middle in box.center)
+    matrix = np.array([[scale, 0, x], [0, scale, y]], np.float64)
     turned, _ = rotation(CROP, CROP, angle, compat=compat)
     if compat:
         crop = warp_black(frame, matrix, (CROP, CROP), compat=True)
         if angle:
             crop = cv2.warpAffine(crop, turned, (CROP, CROP))
-        return _raise_contrast(np.asarray(crop, np.uint8), compat), merge(matrix, turned)
+        return _raise_contrast(np.asarray(crop, np.uint8), compat), (matrix, turned)
     matrix = merge(matrix, turned)
-    return _raise_contrast(np.asarray(warp_black(frame, matrix, (CROP, CROP)), np.uint8), compat), matrix
+    crop = warp_black(frame, matrix, (CROP, CROP))
+    return _raise_contrast(np.asarray(crop, np.uint8), compat), (matrix,)
 
 
 def _raise_contrast(crop: Frame, compat: bool) -> Frame:
@@ -144,8 +149,8 @@ def measure(
     """
     if not landmarkers:
         return None
-    crop, matrix = landmark_crop(frame, box, angle, compat=compat)
-    results = {model.layout: model.measure(crop, matrix) for model in landmarkers}
+    crop, matrices = landmark_crop(frame, box, angle, compat=compat)
+    results = {model.layout: model.measure(crop, matrices) for model in landmarkers}
     fan, peppa = results.get("heatmaps"), results.get("triples")
     fan_score, peppa_score = fan.score if fan else 0.0, peppa.score if peppa else 0.0
     if fan_score > peppa_score - PEPPA_LEAD:
