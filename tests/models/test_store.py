@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +110,29 @@ def test_no_hash_no_model(hub: Hub, make: MakeStore) -> None:
     with pytest.raises(ModelMissing, match="holds no CRC-32"):
         make(model("m")).path("m")
     assert f"{GITHUB}m.onnx" not in hub.paths()
+
+
+def test_a_newer_file_on_the_hub_is_taken_by_its_own_hash(hub: Hub, make: MakeStore) -> None:
+    newer = BODY + b"more"
+    serve(hub, "m", newer)
+    store = make(model("m"))
+    assert store.path("m").read_bytes() == newer
+    assert store.find("m") is not None
+
+
+def test_a_file_of_another_size_is_refused_where_the_hash_is_known(hub: Hub, make: MakeStore) -> None:
+    serve(hub, "m", BODY + b"more")
+    with pytest.raises(ModelMissing, match="a file of 256,004 bytes instead of 256,000"):
+        make(model("m", crc32=crc32(BODY))).path("m")
+
+
+def test_a_file_of_unknown_hash_is_compared_by_its_size(make: MakeStore, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(BODY)
+    store = make(model("m"), models_dir=tmp_path)
+    assert store.path("m") == tmp_path / "m.onnx"
+    (tmp_path / "m.onnx").write_bytes(BODY[:-1])
+    with pytest.raises(ModelCorrupt, match="wrong size or hash"):
+        store.path("m")
 
 
 def test_a_cut_download_is_taken_up_by_the_next_run(hub: Hub, make: MakeStore) -> None:
@@ -418,13 +439,11 @@ def test_sizes_in_words(size: int, words: str) -> None:
 
 def test_the_rest_of_a_killed_download_is_removed(pip: Tool, tmp_path: Path) -> None:
     store = wheel_store(tmp_path)
-    for name, age in ((".fetch-old", 2 * 86400), (".fetch-new", 60)):
+    for name in (".fetch-thing-x", ".fetch-another-x"):
         (store.folder / name).mkdir(parents=True)
         (store.folder / name / "wheel").touch()
-        then = time.time() - age
-        os.utime(store.folder / name, (then, then))
     store.path("a")
-    assert [path.name for path in store.folder.glob(".fetch-*")] == [".fetch-new"]
+    assert [path.name for path in store.folder.glob(".fetch-*")] == [".fetch-another-x"]
 
 
 def test_waiting_for_another_process_can_be_stopped(tmp_path: Path, pip: Tool) -> None:

@@ -93,6 +93,11 @@ class ModelFile:
         return PurePosixPath(self.name).name
 
     @property
+    def exact_size(self) -> int | None:
+        """The size that a copy must have; None where only the hub knows the hash, and may have a newer file."""
+        return self.size if self.sha256 or self.crc32 else None
+
+    @property
     def wheels(self) -> tuple[Wheel, ...]:
         """The wheels that carry the file."""
         return tuple(source.wheel for source in self.sources if isinstance(source, WheelSource))

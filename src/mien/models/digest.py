@@ -125,10 +125,15 @@ def expected_digest(file: ModelFile, path: Path) -> Digest | None:
 
 def is_sound(file: ModelFile, path: Path, verified: Verified) -> bool:
     """True if the file has the expected size and hash; it is read only if that is not on record yet."""
-    if file.size is not None and path.stat().st_size != file.size:
-        return False
+    size = path.stat().st_size
     expected = expected_digest(file, path)
-    if expected is None or verified.holds(path, expected):
+    if (
+        expected is None
+    ):  # a file of unknown hash that the user put there: its size is all that can be compared
+        return file.size in (None, size)
+    if file.exact_size not in (None, size):
+        return False
+    if verified.holds(path, expected):
         return True
     if digest_of(path, expected.algorithm) != expected:
         return False

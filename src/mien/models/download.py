@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
@@ -27,9 +26,6 @@ from mien.settings import Settings
 PARALLEL = 4
 """Downloads at a time."""
 LOCK_POLL_SECONDS = 0.3
-SCRATCH = ".fetch-"
-SCRATCH_SECONDS = 86400.0
-"""Age at which the work folder of a download must be one that was killed."""
 
 
 class Downloader:
@@ -67,7 +63,6 @@ class Downloader:
         ]
         jobs += [lambda item=item: self._fetch_single(item, stop, []) for item in single]  # type: ignore[misc]
         try:
-            _remove_old(self._folder)
             return _in_parallel(jobs, stop)
         except OSError as error:
             raise_if_disk(error, self._folder)
@@ -85,7 +80,7 @@ class Downloader:
                 members = [_member(item.file, wheel) for item in missing]
                 extra = [wheel.licence_member] if wheel.licence_member else []
                 try:
-                    with self._scratch() as scratch:
+                    with self._scratch(wheel) as scratch:
                         report(0)
                         found = fetcher(wheel, [*members, *extra], scratch, report)
                         for item, member in zip(missing, members, strict=True):
@@ -129,14 +124,14 @@ class Downloader:
         report = self._reporter(file.name, file.size, stop)
         resumed = part.exists()
         report(part.stat().st_size if resumed else 0)
-        download(url, part, size=file.size, report=report)
+        download(url, part, size=file.exact_size, report=report)
         try:
             self._install(file, part, hash_text)
         except FetchFailed:
             # What an earlier run left behind may be of another file: once more, from the start.
             if not resumed:
                 raise
-            download(url, part, size=file.size, report=report)
+            download(url, part, size=file.exact_size, report=report)
             self._install(file, part, hash_text)
 
     def _hash_text(self, file: ModelFile) -> bytes | None:
@@ -162,9 +157,9 @@ class Downloader:
         target = self._target(file)
         expected = parse_hash(hash_text) if hash_text else expected_digest(file, target)
         size = path.stat().st_size
-        if file.size is not None and size != file.size:
+        if file.exact_size not in (None, size):
             path.unlink()
-            raise FetchFailed(f"{size:,} bytes came instead of {file.size:,}")
+            raise FetchFailed(f"{size:,} bytes came instead of {file.exact_size:,}")
         if expected is not None and digest_of(path, expected.algorithm) != expected:
             path.unlink()
             raise FetchFailed("what came has a wrong hash")
@@ -221,12 +216,16 @@ class Downloader:
             raise
 
     @contextlib.contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        """An empty folder on the disk of the cache, removed at the end."""
-        with tempfile.TemporaryDirectory(
-            prefix=SCRATCH, dir=self._folder, ignore_cleanup_errors=True
-        ) as name:
+    def _scratch(self, wheel: Wheel) -> Iterator[Path]:
+        """An empty folder on the disk of the cache, removed at the end; the wheel's lock must be held."""
+        prefix = f".fetch-{wheel.project}-"
+        for left in self._folder.glob(f"{prefix}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        name = tempfile.mkdtemp(prefix=prefix, dir=self._folder)
+        try:
             yield Path(name)
+        finally:
+            shutil.rmtree(name, ignore_errors=True)
 
     @contextlib.contextmanager
     def _locked(self, name: str, stop: threading.Event) -> Iterator[None]:
@@ -258,15 +257,6 @@ def _in_parallel(jobs: Sequence[Callable[[], dict[str, str]]], stop: threading.E
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return failures
-
-
-def _remove_old(folder: Path) -> None:
-    """Remove the work folders of downloads that were killed."""
-    limit = time.time() - SCRATCH_SECONDS
-    for path in folder.glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < limit:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _member(file: ModelFile, wheel: Wheel) -> str:

