@@ -23,9 +23,11 @@ def runtime(tmp_path: Path) -> Runtime:
 def test_the_ending_of_the_file_chooses_what_it_runs_on(runtime: Runtime, tmp_path: Path) -> None:
     litert = runtime.load(write_tflite(tmp_path / "a.tflite"))
     onnx = runtime.load(write_onnx(tmp_path / "b.ONNX"))
-    assert (type(litert).__name__, type(onnx).__name__) == ("LiteRTSession", "OnnxSession")
+    dfm = runtime.load(write_onnx(tmp_path / "d.dfm"))
+    names = [type(session).__name__ for session in (litert, onnx, dfm)]
+    assert names == ["LiteRTSession", "OnnxSession", "OnnxSession"]
     (tmp_path / "c.txt").write_text("x")
-    with pytest.raises(ModelCorrupt, match=r"neither an \.onnx nor a \.tflite"):
+    with pytest.raises(ModelCorrupt, match=r"is not an \.onnx, \.dfm or \.tflite file"):
         runtime.load(tmp_path / "c.txt")
 
 

@@ -22,7 +22,8 @@ Key = tuple[Any, ...]
 class Runtime:
     """Loads models and keeps them. Use it as a context manager, or ``close()`` it.
 
-    What a model runs on follows from the ending of its file: ``.tflite`` LiteRT, ``.onnx`` ONNX Runtime.
+    What a model runs on follows from the ending of its file: ``.tflite`` LiteRT, ``.onnx`` ONNX Runtime, as do
+    the ``.dfm`` files of DeepFaceLab, which are ONNX by another name.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -114,7 +115,7 @@ class Runtime:
     def _open(self, path: Path, options: LoadOptions) -> Session:
         opener = _OPENERS.get(path.suffix.lower())
         if opener is None:
-            raise ModelCorrupt(f"The model file {path} is neither an .onnx nor a .tflite file.")
+            raise ModelCorrupt(f"The model file {path} is not an .onnx, .dfm or .tflite file.")
         if path.stat().st_size == 0:
             raise ModelCorrupt(f"The model file {path} is empty.")
         return opener(path, options, self._settings.cache_folder() / "graphs")
@@ -134,5 +135,5 @@ def _open_onnx(path: Path, options: LoadOptions, folder: Path) -> Session:
 
 
 _OPENERS: Mapping[str, Callable[[Path, LoadOptions, Path], Session]] = MappingProxyType(
-    {".tflite": _open_litert, ".onnx": _open_onnx}
+    {".tflite": _open_litert, ".onnx": _open_onnx, ".dfm": _open_onnx}
 )
