@@ -11,7 +11,6 @@ from mien.errors import Canceled, DiskFull, InputMissing, OutputNotWritable
 from mien.pipeline.progress import Cancel
 from mien.pipeline.work import EDGE, Note, file_identity, hash_of, open_area, prune, writing
 
-
 PLACE = (1.0, 2.0, 3.5, 4.0)
 
 

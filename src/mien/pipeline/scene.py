@@ -80,16 +80,18 @@ class Scene:
             return frames
         return min(frames, round(frames * self.resampler.rate / self.video.rate))
 
-    def first_stamp(self, span: Span) -> int:
-        """The stamp that becomes 0 in the file of a segment."""
-        return 0 if self.resampler is None else self.resampler.first_tick(span.start)
+    def part_time(self, stamp: int, span: Span) -> int:
+        """The time of a stamp in the file of its segment, in the encoder's time base."""
+        if self.resampler is None:
+            return stamp
+        return self.resampler.output_time(stamp - self.resampler.first_tick(span.start))
 
     def offset(self, span: Span) -> Fraction:
         """Where a segment begins in the output, in seconds; for a new frame rate only."""
         assert self.resampler is not None
         keeps_clock = not self.is_trimmed and self.info.format not in _WITHOUT_ZERO
         begin = self.start * self.video.time_base if keeps_clock else Fraction(0)
-        return begin + self.first_stamp(span) / self.resampler.rate
+        return begin + self.resampler.first_tick(span.start) / self.resampler.rate
 
 
 def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]:
@@ -126,7 +128,7 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
     spec = VideoSpec(
         width=final[0],
         height=final[1],
-        time_base=video.time_base if resampler is None else 1 / resampler.rate,
+        time_base=video.time_base if resampler is None else resampler.output_base,
         rate=video.rate if resampler is None else resampler.rate,
         encoder=choice.name,
         quality=output.video_quality,

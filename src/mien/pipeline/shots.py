@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 WARM_UP = 24
 """Frames before a segment that are worked on and thrown away, so that what a processor remembers is there again."""
 
+FINE = 1000
+"""Parts of a second, at the least, in which times of a new frame rate are written."""
+
 Role = Literal["before", "shown", "after"]
 
 
@@ -76,6 +79,15 @@ class Resampler:
     start: int
     time_base: Fraction
     rate: Fraction
+
+    @property
+    def output_base(self) -> Fraction:
+        """Time base of the output: fine enough for the sound's edges, and exact for the new rate."""
+        return 1 / Fraction(self.rate.numerator * FINE)
+
+    def output_time(self, tick: int) -> int:
+        """A tick in the time base of the output."""
+        return tick * self.rate.denominator * FINE
 
     def ticks(self, begin: int, end: int) -> range:
         """Ticks at which the frame that is shown from ``begin`` to ``end`` (source ticks) is the newest."""

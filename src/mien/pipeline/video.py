@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mien.errors import CorruptMedia
 from mien.media import segments as cutting
 from mien.media.segments import AudioPlan, Segment
 from mien.media.writer import VideoSpec, VideoWriter
@@ -91,8 +92,11 @@ class _Video:
         run = SegmentRun(self._job, self._scene, piece.span, place, piece.handover)
         with self._area.making(piece.name) as temporary:
             with VideoWriter(temporary, self._spec) as writer:
-                first = self._scene.first_stamp(piece.span)
-                tally = run.run(lambda image, alpha, stamp: writer.write(image, stamp - first, alpha))
+                tally = run.run(
+                    lambda image, alpha, stamp: writer.write(
+                        image, self._scene.part_time(stamp, piece.span), alpha
+                    )
+                )
             note = Note(
                 tally.frames,
                 tally.faces,
@@ -111,11 +115,13 @@ class _Video:
         job, plan = self._job, self._job.plan
         job.meter.start("join", 1)
         used = [piece for piece, note in zip(self._pieces, notes, strict=True) if note.frames]
+        if not used:
+            raise CorruptMedia(f"{plan.step.target} holds no frame that can be decoded.")
         marks = job.marks()
         resampler = self._scene.resampler
         notices = cutting.join(
             [self._area.folder / piece.name for piece in used],
-            [piece.segment for piece in used],
+            _as_a_whole([piece.segment for piece in used], self._pieces),
             plan.step.output,
             source=plan.step.target,
             audio=_audio_of(job),
@@ -132,6 +138,16 @@ def _pieces(scene: Scene, segments: Sequence[Segment], suffix: str) -> Iterator[
     for number, (segment, span) in enumerate(zip(segments, spans, strict=True)):
         handover = spans[number + 1].read_from if number + 1 < len(spans) else None
         yield _Piece(segment, span, f"seg{number:04d}{suffix}", handover)
+
+
+def _as_a_whole(used: Sequence[Segment], pieces: Sequence[_Piece]) -> list[Segment]:
+    """The segments that have frames, stretched over those at the ends that have none: sound goes by the whole."""
+    segments = list(used)
+    first, last, end = pieces[0].segment, segments[-1], pieces[-1].segment
+    until = end.first_index + end.frame_count
+    segments[-1] = replace(last, end_pts=end.end_pts, frame_count=until - last.first_index)
+    segments[0] = replace(segments[0], first_index=first.first_index)
+    return segments
 
 
 def _audio_of(job: Job) -> AudioPlan:

@@ -84,6 +84,8 @@ class WorkArea:
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
+            if not (self.folder / name).exists():
+                (self.folder / name).with_suffix(".json").unlink(missing_ok=True)
 
     def keep(self, temporary: Path, name: str, note: Note) -> Path:
         """Make a finished file the segment of that name; after that it survives a crash. Raises DiskFull."""
