@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -81,6 +82,16 @@ def test_a_wrong_environment_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("mien: MIEN_THREADS")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names of any bytes")
+def test_a_file_name_that_is_no_text_is_printed_all_the_same() -> None:
+    command = [sys.executable, "-m", "mien", "faces", b"\xff.jpg", "--json"]
+    done = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    assert done.returncode == 11
+    assert "\udcff.jpg" in json.loads(done.stdout)["error"]["message"]
+    assert done.stderr.startswith(b"mien: ")
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from mien.cli.progress import ProgressBars, clock
 from mien.cli.terminal import Terminal, size
+from mien.errors import Canceled
 from mien.models import Download
-from mien.pipeline.progress import Progress
+from mien.pipeline.progress import Cancel, Progress
 
 
 class _Screen(io.StringIO):
@@ -58,6 +59,16 @@ def test_no_bar_in_quiet_and_json_mode(monkeypatch: pytest.MonkeyPatch, mode: st
 def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     _report(Terminal())
     assert capsys.readouterr().err == "mien: the model [mesh] was chosen\n"
+
+
+def test_a_download_ends_when_the_user_asks_to_stop() -> None:
+    cancel = Cancel()
+    with ProgressBars(Terminal(quiet=True)) as bars:
+        bars.watch(cancel)
+        bars.download(Download("face_mesh.tflite", 1, 2))
+        cancel.set()
+        with pytest.raises(Canceled):
+            bars.download(Download("face_mesh.tflite", 2, 2))
 
 
 def test_times_and_sizes_in_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -29,6 +30,9 @@ _ONE_THREAD = (
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line ``words`` (the process's own by default) and return the exit code."""
     limit_threads()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names need not be text; one that is not must not end the program while it is printed.
+        sys.stdout.reconfigure(errors="backslashreplace")
     from mien.cli.program import Program
 
     return run(sys.argv[1:] if words is None else words, Program())
@@ -36,10 +40,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run(words: Sequence[str], program: Program) -> int:
     """Run one command line over the given parts of the program; nothing escapes but an exit code."""
-    from mien.cli.app import build_app
-
     terminal = Terminal(json="--json" in words, debug="--debug" in words)
     try:
+        from mien.cli.app import build_app
+
         code = build_app(program, terminal).main(list(words), prog_name="mien", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

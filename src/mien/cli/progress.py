@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
     from mien.models import Download
-    from mien.pipeline.progress import Progress
+    from mien.pipeline.progress import Cancel, Progress
 
 STAGES = {"models": "Models", "analyse": "Looking for faces", "process": "Working", "join": "Joining"}
 
@@ -24,6 +24,7 @@ class ProgressBars:
         self._terminal = terminal
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._cancel: Cancel | None = None
 
     def __enter__(self) -> ProgressBars:
         if self._terminal.shows_progress:
@@ -36,6 +37,10 @@ class ProgressBars:
     ) -> None:
         if self._bars is not None:
             self._bars.stop()
+
+    def watch(self, cancel: Cancel) -> None:
+        """Let a download end, too, when ``cancel`` is set; what has arrived is kept."""
+        self._cancel = cancel
 
     def note(self, text: str) -> None:
         """A line above the bars."""
@@ -55,7 +60,9 @@ class ProgressBars:
         self._update(label, progress.done, progress.total, facts)
 
     def download(self, download: Download) -> None:
-        """Show how far a download is, in bytes."""
+        """Show how far a download is, in bytes; raises Canceled once the user asked to stop."""
+        if self._cancel is not None:
+            self._cancel.raise_if_set()
         done, total = download.done, download.total
         self._update(download.name, done, total, f"{size(done)} of {size(total)}" if total else size(done))
 

@@ -56,6 +56,7 @@ def run_step(
         options=options,
     )
     cancel = Cancel()
+    bars.watch(cancel)
     with stopping(cancel, bars.note):
         return engine.run(step, on_progress=bars.work, cancel=cancel)
 
@@ -67,10 +68,12 @@ def as_data(result: Result) -> dict[str, Any]:
 
 def summary(result: Result) -> str:
     """A result in one line."""
-    facts = [f"{result.faces} {'face' if result.faces == 1 else 'faces'}"]
+    facts = []
     if result.kind == "video":
-        facts.insert(0, f"{result.frames} frames")
+        facts.append(f"{result.frames} frames")
+    if result.faces:
+        facts.append("1 face" if result.faces == 1 else f"{result.faces} faces")
     if result.resumed_segments:
         facts.append(f"{result.resumed_segments} finished parts kept from before")
     took = clock(result.seconds) + " min" if result.seconds >= 60 else f"{result.seconds:.1f} s"
-    return f"{result.output}: {', '.join(facts)}, {took}"
+    return f"{result.output}: {', '.join([*facts, took])}"
