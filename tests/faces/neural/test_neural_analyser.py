@@ -111,6 +111,9 @@ def test_a_pending_face_is_a_face(counting: Counting) -> None:
     face = NeuralAnalyser(counting.networks).faces(PAIR)[0]
     assert isinstance(face, Face)
     assert isinstance(face.landmarks, Landmarks)
+    assert "box=" in repr(face)
+    assert "sixty_eight" not in repr(face)
+    assert counting.runs == {"yolo_face": 1}
     followed = replace(face, track=3)
     assert (followed.track, followed.box, followed.angle) == (3, face.box, 0)
     again = pickle.loads(pickle.dumps(face))

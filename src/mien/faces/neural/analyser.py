@@ -198,7 +198,7 @@ class Analysis:
             if np.ptp(points, axis=0).max() > SAME_POINT
         )
 
-    def _face(self, box: Box, score: float, five: NDArray[np.float32]) -> Face:
+    def _face(self, box: Box, score: float, five: NDArray[np.floating[Any]]) -> Face:
         reading = _Reading(self._analyser, self._image, box, five, self._lock)
         return PendingFace.of(box, score, reading.landmarks, reading.of_face)
 
@@ -207,15 +207,21 @@ class _Reading:
     """Measures one face, as far as asked, and each thing once: all faces of a picture share a lock."""
 
     def __init__(
-        self, analyser: NeuralAnalyser, image: Frame, box: Box, five: Points, lock: threading.RLock
+        self,
+        analyser: NeuralAnalyser,
+        image: Frame,
+        box: Box,
+        five: NDArray[np.floating[Any]],
+        lock: threading.RLock,
     ) -> None:
         self._analyser = analyser
         self._image = image
         self._box = box
         self._lock = lock
         self._parts: dict[str, Any] = {}
-        self.landmarks: Landmarks = PendingLandmarks.of(five, self.of_landmarks)
-        self._five = five
+        self._exact_five = five
+        self._five = np.asarray(five, np.float32)
+        self.landmarks: Landmarks = PendingLandmarks.of(self._five, self.of_landmarks)
 
     def of_landmarks(self, name: str) -> Mapping[str, Any]:
         """The 68 landmarks that were estimated, or those that were measured and the five of them."""
@@ -240,8 +246,8 @@ class _Reading:
         return self._once("estimated", self._estimate)
 
     def _estimate(self) -> Points:
-        points = self._analyser.networks.estimator().estimate(self._five, compat=self._analyser.setup.compat)
-        return points.astype(np.float32)
+        estimator, compat = self._analyser.networks.estimator(), self._analyser.setup.compat
+        return estimator.estimate(self._exact_five, compat=compat).astype(np.float32)
 
     def _angle(self) -> int:
         """By the estimated jaw, as FaceFusion has it; the detector's points tell the same for nothing."""

@@ -99,8 +99,7 @@ def restricted_size(width: int, height: int, limit: tuple[int, int]) -> tuple[in
 
 
 def letterbox(frame: Frame, size: int, *, compat: bool = False) -> tuple[Frame, float, float]:
-    """A frame, shrunk to fit, in the top left corner of a black square; and the ratios frame/square in x and
-    y.
+    """A frame, shrunk to fit, in the top left corner of a black square; the ratios frame/square in x, y.
 
     A frame that shrinks to half or less is averaged down (not with ``compat``, which samples it bilinearly).
     """

@@ -32,6 +32,9 @@ class PendingLandmarks(Landmarks):
     def __getattr__(self, name: str) -> Any:
         return _fill(self, name, Landmarks)
 
+    def __repr__(self) -> str:
+        return _known(self, Landmarks)
+
 
 class PendingFace(Face):
     """A face whose landmark score and angle are not there yet."""
@@ -60,6 +63,9 @@ class PendingFace(Face):
     def __getattr__(self, name: str) -> Any:
         return _fill(self, name, Face)
 
+    def __repr__(self) -> str:
+        return _known(self, Face)
+
 
 def _set(item: object, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
@@ -74,6 +80,12 @@ def _fill(item: PendingLandmarks | PendingFace, name: str, base: type[Landmarks 
     if all(_filled(item, field) for field in base.__dataclass_fields__):
         object.__setattr__(item, "_fill", _complete)
     return object.__getattribute__(item, name)
+
+
+def _known(item: PendingLandmarks | PendingFace, base: type[Landmarks | Face]) -> str:
+    """What is there already, in words: looking at a face in a debugger must not run a network."""
+    names = [name for name in base.__dataclass_fields__ if _filled(item, name)]
+    return f"{type(item).__name__}({', '.join(f'{name}={getattr(item, name)!r}' for name in names)}, …)"
 
 
 def _filled(item: object, name: str) -> bool:
