@@ -190,16 +190,7 @@ def _create(
     place: Placement,
     options: LoadOptions,
 ) -> ort.InferenceSession:
-    named: list[tuple[str, dict[str, str]]] = []
-    for item in chosen:
-        extra = dict(options.extra.get(item.name, {}))
-        device = plugin_device(item, place)
-        if device is None:
-            named.append((item.ort_name, {**item.options(place), **extra}))
-        else:
-            config = openvino_config(place, device.device.type.name)
-            session.add_provider_for_devices([device], {**config, **extra})
-    arguments: dict[str, Any] = {} if session.has_providers() else {"providers": named}
+    arguments = _arguments(session, chosen, place, options)
     try:
         # enable_fallback: ONNX Runtime would otherwise print a message and go on with the CPU.
         made = ort.InferenceSession(str(path), session, enable_fallback=0, **arguments)
@@ -214,6 +205,22 @@ def _create(
             "missing; choose another one, such as cpu."
         )
     return made
+
+
+def _arguments(
+    session: ort.SessionOptions, chosen: Sequence[Provider], place: Placement, options: LoadOptions
+) -> dict[str, Any]:
+    """What names the providers to ONNX Runtime: an argument, or for plugins an entry in the session's options."""
+    named: list[tuple[str, dict[str, str]]] = []
+    for item in chosen:
+        extra = dict(options.extra.get(item.name, {}))
+        device = plugin_device(item, place)
+        if device is None:
+            named.append((item.ort_name, {**item.options(place), **extra}))
+        else:
+            config = openvino_config(place, device.device.type.name)
+            session.add_provider_for_devices([device], {**config, **extra})
+    return {} if session.has_providers() else {"providers": named}
 
 
 def _load_error(error: Exception, path: Path, chosen: Sequence[Provider]) -> MienError:
