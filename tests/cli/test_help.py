@@ -27,7 +27,7 @@ def test_the_program_explains_itself(
     mien: Mien, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     text = _help(mien, capsys, *words)
-    for name in (*(spec.name for spec in STEP_COMMANDS), "faces", "models", "doctor", "demo", "options"):
+    for name in (*(about.name for about in STEP_COMMANDS), "faces", "models", "doctor", "demo", "options"):
         assert re.search(rf"│ {name} +\w", text)
 
 

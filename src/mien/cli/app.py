@@ -34,8 +34,8 @@ def build_app(program: Program, terminal: Terminal | None = None) -> TyperGroup:
     app.callback()(_root(terminal))
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
-    for spec in STEP_COMMANDS:
-        root.add_command(step_command(spec, program, terminal))
+    for about in STEP_COMMANDS:
+        root.add_command(step_command(about, program, terminal))
     for make in (faces_command, demo_command, models_group, doctor_command, options_command):
         root.add_command(make(program, terminal))
     return root

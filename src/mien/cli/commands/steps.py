@@ -78,18 +78,18 @@ STEP_COMMANDS = (
 )
 
 
-def step_command(spec: StepCommand, program: Program, terminal: Terminal) -> Command:
+def step_command(about: StepCommand, program: Program, terminal: Terminal) -> Command:
     """Make one of the commands."""
-    builder = _Builder(spec, program, terminal)
+    builder = _Builder(about, program, terminal)
     return Command(
-        spec.name,
-        spec.summary,
+        about.name,
+        about.summary,
         builder.parameters,
         builder.run,
         terminal,
-        details=f"{spec.details} Several values of one option are separated by spaces; write files "
+        details=f"{about.details} Several values of one option are separated by spaces; write files "
         "before options, or after --.",
-        usage=f"{spec.usage} -o OUTPUT",
+        usage=f"{about.usage} -o OUTPUT",
         panel="Work on faces",
     )
 
@@ -97,14 +97,14 @@ def step_command(spec: StepCommand, program: Program, terminal: Terminal) -> Com
 class _Builder:
     """Parameters and action of one command."""
 
-    def __init__(self, spec: StepCommand, program: Program, terminal: Terminal) -> None:
-        self._spec = spec
+    def __init__(self, about: StepCommand, program: Program, terminal: Terminal) -> None:
+        self._about = about
         self._program = program
         self._terminal = terminal
 
     def parameters(self) -> list[inspect.Parameter]:
         """Files, the command's own processors, what all steps share, the run; the rest is folded."""
-        own = self._spec.processors
+        own = self._about.processors
         by_processor = processor_groups(self._program)
         first = [group for name, group in by_processor.items() if name in own or not own]
         rest = [group for name, group in by_processor.items() if own and name not in own]
@@ -141,7 +141,7 @@ class _Builder:
     def _chosen_processors(self, typed: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, ...]:
         # The list of an ini file is for the general command; `mien anonymize` stays what its name says.
         names: tuple[str, ...] = (
-            typed.get("processors") or self._spec.processors or values.get("processors") or ()
+            typed.get("processors") or self._about.processors or values.get("processors") or ()
         )
         if not names:
             raise OptionError(
@@ -151,15 +151,15 @@ class _Builder:
 
     def _files(self, words: tuple[str, ...], typed: Mapping[str, Any], values: Mapping[str, Any]) -> Files:
         """Sources, target and output: what was typed first, the ini file for what is left out."""
-        usage = f"mien {self._spec.name} {self._spec.usage} -o OUTPUT"
+        usage = f"mien {self._about.name} {self._about.usage} -o OUTPUT"
         target = typed.get("target_path")
         if target is None and words:
             words, target = words[:-1], words[-1]
         target = values.get("target_path") if target is None else target
-        if words and not self._spec.takes_sources:
+        if words and not self._about.takes_sources:
             raise OptionError(f"One target is needed, but {', '.join(words)} is there as well: {usage}.")
         sources = (*typed.get("source_paths", ()), *words) or values.get("source_paths") or ()
-        if target is None or (self._spec.takes_sources and not sources):
+        if target is None or (self._about.takes_sources and not sources):
             missing = "target" if target is None else "source picture"
             raise OptionError(f"There is no {missing}: {usage}. Files stand before options, or after --.")
         if values.get("output_path") is None:
