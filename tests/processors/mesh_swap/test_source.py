@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -27,17 +28,30 @@ def test_mirrored_source_is_the_mirror_image() -> None:
     point = mirrored.points[33, :2].round().astype(int)
     own = straight.points[263, :2].round().astype(int)
     colours = [
-        face.mips[0][y - 2 : y + 3, x - 2 : x + 3] for face, (x, y) in ((mirrored, point), (straight, own))
+        face.versions[0].pixels[y - 2 : y + 3, x - 2 : x + 3]
+        for face, (x, y) in ((mirrored, point), (straight, own))
     ]
     assert np.abs(colours[0].mean((0, 1)) - colours[1].mean((0, 1))).max() < 12
 
 
-def test_mips_halve_down_to_64() -> None:
+def test_versions_halve_down_to_64_and_double_up() -> None:
     face = prepared()[0]
-    sizes = [min(level.shape[:2]) for level in face.mips]
-    assert sizes[0] > sizes[-1]
-    assert sizes[-1] <= 64
+    levels = sorted(face.versions)
+    sizes = [min(face.versions[level].pixels.shape[:2]) for level in levels]
+    assert levels[0] == -2
+    assert sizes[-1] <= 64 < sizes[-2]
     assert all((a + 1) // 2 == b for a, b in pairwise(sizes))
+
+
+def test_every_version_shows_the_same_place() -> None:
+    face = prepared()[0]
+    x, y = face.points[469, :2]
+    for level, version in face.versions.items():
+        if level < 2:
+            column, row = ((place + 0.5) * version.scale - version.edge for place in (x, y))
+            luma = version.pixels[..., 0].astype(np.float32)
+            around = cv2.getRectSubPix(luma, (3, 3), (float(column), float(row)))
+            assert around.mean() < 80, level
 
 
 def test_far_side_is_not_seen() -> None:

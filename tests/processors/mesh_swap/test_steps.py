@@ -11,7 +11,7 @@ from mien.processors.mesh_swap import colour, mask, sharpness, skin
 from mien.processors.mesh_swap.geometry import STATS, area, window_around
 from mien.processors.mesh_swap.openings import Crops, close_eye, polygon, restore_mouth
 from mien.processors.mesh_swap.source import prepare_source
-from mien.processors.mesh_swap.warp import FaceMap, face_map, fetch, mip_level, sample
+from mien.processors.mesh_swap.warp import FaceMap, face_map, fetch, sample, version_for
 
 from . import faces
 
@@ -68,11 +68,9 @@ def test_small_targets_read_small_versions() -> None:
     points = faces.mesh()
     pair = prepare_source(faces.picture(points), points)
     assert pair is not None
-    own = pair[0].area
-    assert mip_level(pair[0], own)[0] == 0
-    assert mip_level(pair[0], own / 4.0)[0] == 1
-    assert mip_level(pair[0], own * 100.0)[0] == 0
-    assert mip_level(pair[0], 0.0)[0] == len(pair[0].mips) - 1
+    scales = {ratio: version_for(pair[0], ratio).scale for ratio in (1.0, 0.6, 0.5, 0.1, 1.7, 2.0, 1e9)}
+    smallest = 0.5 ** max(pair[0].versions)
+    assert scales == {1.0: 1.0, 0.6: 1.0, 0.5: 2.0, 0.1: 4.0, 1.7: 0.5, 2.0: 0.5, 1e9: smallest}
 
 
 def test_shut_mouth_reads_the_lower_lip() -> None:

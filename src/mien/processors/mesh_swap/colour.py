@@ -6,6 +6,7 @@ measured on a 64×64 grid over the crop and applied to every pixel.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from mien.faces.canonical import Floats, smoothstep
 from mien.processors.mesh_swap.geometry import STATS
-from mien.processors.mesh_swap.ops import gaussian, lookup, stretch, thrice
+from mien.processors.mesh_swap.ops import gaussian, lookup, stretch
 from mien.types import Frame
 
 Doubles: TypeAlias = NDArray[np.float64]
@@ -65,19 +66,31 @@ def measure(source: Frame, target: Frame, weight: Floats) -> ColourMatch:
 def apply(match: ColourMatch, picture: Frame) -> Frame:
     """Map a picture (H×W×3 YCrCb uint8) to the target's colours, with the field stretched over it."""
     height, width = picture.shape[:2]
-    mapped = _mapped(match, picture)
-    field = stretch(match.field, (width, height))
-    cv2.multiply(field, thrice(lookup(picture[..., 0], match.fade)), dst=field)
-    return np.asarray(cv2.add(mapped, field, dtype=cv2.CV_8U), np.uint8)
+    planes = [np.asarray(plane, np.uint8) for plane in cv2.split(picture)]
+    fade = lookup(planes[0], match.fade)
+    mapped = []
+    # Plane by plane: OpenCV's tables for several channels at once are six times slower.
+    for channel, plane in enumerate(_mapped_planes(match, planes)):
+        field = stretch(np.ascontiguousarray(match.field[..., channel]), (width, height))
+        cv2.multiply(field, fade, dst=field)
+        mapped.append(cv2.add(plane, field, dtype=cv2.CV_8U))
+    return np.asarray(cv2.merge(mapped), np.uint8)
+
+
+def _mapped_planes(match: ColourMatch, planes: Sequence[Frame]) -> Iterator[Floats]:
+    """Luma and chroma planes in the target's colours without the field, float32."""
+    luma = planes[0]
+    yield lookup(luma, match.table[:, 0])
+    for channel in (1, 2):
+        own = lookup(planes[channel], (_LUMA * match.scale[channel - 1]).astype(np.float32))
+        cv2.add(own, lookup(luma, match.table[:, channel]), dst=own)
+        yield own
 
 
 def _mapped(match: ColourMatch, picture: Frame) -> Floats:
     """Colours of a picture without the field, float32."""
-    by_luma = lookup(thrice(picture[..., 0]), match.table)
-    own = np.zeros((256, 3), np.float32)
-    own[:, 1:] = _LUMA[:, None] * match.scale
-    cv2.add(by_luma, lookup(picture, own), dst=by_luma)
-    return by_luma
+    planes = [np.ascontiguousarray(picture[..., channel]) for channel in range(3)]
+    return np.dstack(list(_mapped_planes(match, planes)))
 
 
 def _tables(source: Frame, target: Frame, weight: Floats) -> tuple[Floats, Floats, Floats]:

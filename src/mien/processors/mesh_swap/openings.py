@@ -14,7 +14,7 @@ import numpy as np
 
 from mien.faces.canonical import EYE_CORNERS, Floats, Indices, canonical, smoothstep
 from mien.processors.mesh_swap.geometry import GRID
-from mien.processors.mesh_swap.ops import gaussian
+from mien.processors.mesh_swap.ops import soften
 from mien.types import Frame
 
 Part: TypeAlias = tuple[slice, slice]
@@ -52,12 +52,12 @@ def restore_mouth(crops: Crops, shut: float) -> None:
     origin, shape = _frame(part)
     half = max(0.8, 0.03 * _width(crops.placed, _LIP_CORNERS))
     # A shut mouth has no edge to keep: a softer one lets its line taper into the corners.
-    soft = gaussian(polygon(_widened(lips - origin, half * shut), shape), sigma + 0.6 * half * shut)
+    soft = soften(polygon(_widened(lips - origin, half * shut), shape), sigma + 0.6 * half * shut)
     weight = smoothstep(0.15, 0.75 + 0.15 * shut, soft) * (1.0 - 0.25 * shut)
     swapped = crops.result[part].astype(np.float32)
     inside = _shifted(crops, groups["lips_inner"], part)
     if shut > 0:
-        seam = gaussian(polygon(lips - origin, shape, max(half, crops.size / GRID)), 0.5 * sigma)
+        seam = soften(polygon(lips - origin, shape, max(half, crops.size / GRID)), 0.5 * sigma)
         around = polygon(outline - origin, shape) * (1.0 - np.maximum(weight, seam))
         swapped += (_filled(swapped, around, half) - swapped) * (shut * seam)[..., None]
         inside += shut * (_line_shade(inside, swapped, around) - inside)
@@ -75,7 +75,7 @@ def close_eye(crops: Crops, side: str, shut: float) -> None:
         return
     origin, shape = _frame(part)
     reach = max(0.8, 0.05 * width, crops.size / GRID)
-    seam = gaussian(polygon(contour - origin, shape, 0.7 * reach), 0.5 * reach)
+    seam = soften(polygon(contour - origin, shape, 0.7 * reach), 0.5 * reach)
     around = polygon(contour - origin, shape, 0.2 * width) * (1.0 - seam)
     swapped = crops.result[part].astype(np.float32)
     swapped += (_filled(swapped, around, reach) - swapped) * (shut * seam)[..., None]
@@ -96,11 +96,11 @@ def polygon(contour: Floats, shape: tuple[int, int], grown: float = 0.0) -> Floa
 
 def _filled(swapped: Floats, around: Floats, reach: float) -> Floats:
     """The colour of the nearest pixels of ``around``, smoothly."""
-    weighted = swapped * around[..., None]
-    share = gaussian(around, 2.0 * reach) + 0.01 * gaussian(around, 8.0 * reach) + 1e-5
-    near = gaussian(weighted, 2.0 * reach) + 0.01 * gaussian(weighted, 8.0 * reach)
-    mean = weighted.sum((0, 1)) / max(float(around.sum()), 1e-3)
-    return np.asarray((near + 1e-5 * mean) / share[..., None], np.float32)
+    weighted = np.dstack([swapped * around[..., None], around])
+    mean = weighted.sum((0, 1))
+    near = soften(weighted, 1.5 * reach)
+    near += 1e-4 * mean / max(float(mean[3]), 1e-3)
+    return np.asarray(near[..., :3] / np.maximum(near[..., 3:], 1e-6), np.float32)
 
 
 def _line_shade(inside: Floats, swapped: Floats, around: Floats) -> Floats:

@@ -22,6 +22,15 @@ def gaussian(values: A, sigma: float) -> A:
     return cast(A, cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
 
 
+def soften(values: Floats, sigma: float) -> Floats:
+    """Blur about as a Gaussian does, at a cost that does not grow with ``sigma``."""
+    if sigma < 2.0:
+        return gaussian(values, sigma)
+    # Two boxes of n pixels have the variance (n² - 1) / 6.
+    size = 2 * round((6.0 * sigma * sigma + 1.0) ** 0.5 / 2 - 0.5) + 1
+    return box_mean(box_mean(values, size), size)
+
+
 def stretch(values: A, size: Size) -> A:
     """Resize bilinearly, pixel centres kept."""
     return cast(A, cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
@@ -50,7 +59,7 @@ def remap(values: A, x: Floats, y: Floats, how: int = cv2.INTER_LINEAR) -> A:
 
 def box_mean(values: Floats, size: int) -> Floats:
     """Mean over a square of ``size`` pixels."""
-    return cast(Floats, cv2.blur(values, (size, size)))
+    return cast(Floats, cv2.blur(values, (size, size), borderType=cv2.BORDER_REPLICATE))
 
 
 def box_sum(values: Floats, size: int) -> Floats:
@@ -59,14 +68,9 @@ def box_sum(values: Floats, size: int) -> Floats:
     return cast(Floats, summed)
 
 
-def lookup(picture: Frame, table: Floats) -> Floats:
-    """Replace each byte by its entry of ``table`` (256, or 256×channels)."""
-    return cast(Floats, cv2.LUT(picture, table if table.ndim == 1 else table[None]))
-
-
-def thrice(plane: A) -> A:
-    """The same plane as three channels."""
-    return cast(A, cv2.merge((plane, plane, plane)))
+def lookup(plane: Frame, table: Floats) -> Floats:
+    """Replace each byte of H×W by its entry of ``table`` (256)."""
+    return cast(Floats, cv2.LUT(plane, np.ascontiguousarray(table)))
 
 
 def grey(picture: Frame) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,24 +11,38 @@ import numpy as np
 from mien.faces.canonical import Floats, canonical, fit_pose, smoothstep, vertex_normals, with_lip_copies
 from mien.processors.mesh_swap import skin
 from mien.processors.mesh_swap.geometry import area, depth_of, rasterise, window_around
-from mien.processors.mesh_swap.ops import convert, gaussian, grey, shrink, split
+from mien.processors.mesh_swap.ops import Size, convert, gaussian, grey, shrink, split
 from mien.types import Frame, Points, Pose
 
 CELLS = 96
 """Grid of the source's skin map and opacity."""
 
 _SMALLEST_MIP = 64
+_LARGEST_ENLARGED = 1400
+"""Longer side up to which doublings are kept: made once, they are cheaper than smooth reading in every frame."""
 _MIRROR_PENALTY = 6.0
 _HYSTERESIS = 8.0
 """Degrees by which another source must be nearer before it takes over in a video (chosen, not measured)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """The source's crop at one size: a pixel at x of the crop lies at ``(x + .5) * scale - edge`` here."""
+
+    pixels: Frame
+    """YCrCb."""
+    scale: float
+    edge: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SourceFace:
     """One source face, cropped; ``points`` (494×3, lip copies included) are pixels of its crop."""
 
-    mips: tuple[Frame, ...]
-    """The crop in YCrCb and its halvings."""
+    size: Size
+    """(width, height) of the crop."""
+    versions: Mapping[int, Version]
+    """The crop (0), its halvings (1, 2, …), and, as far as they stay small, its doublings (-1, -2)."""
     points: Floats
     shape: Floats
     """474×3, pose-free."""
@@ -42,12 +56,6 @@ class SourceFace:
     skin: Floats
     """96×96 over the crop."""
     mirrored: bool = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the crop."""
-        height, width = self.mips[0].shape[:2]
-        return width, height
 
 
 def prepare_source(image: Frame, mesh: Points) -> tuple[SourceFace, SourceFace] | None:
@@ -91,7 +99,8 @@ def _prepare(image: Frame, mesh: Points, *, mirrored: bool) -> SourceFace | None
     seen = smoothstep(0.18, 0.50, vertex_normals(mesh)[:, 2]) * _inside(points, crop.shape)
     alpha, skin_map = _opacity(crop, points, seen)
     return SourceFace(
-        mips=_mips(crop),
+        size=(crop.shape[1], crop.shape[0]),
+        versions=_versions(convert(crop, cv2.COLOR_BGR2YCrCb)),
         points=with_lip_copies(points),
         shape=fit.pose_free(mesh),
         pose=fit.pose,
@@ -109,11 +118,19 @@ def _inside(points: Floats, shape: tuple[int, ...]) -> Floats:
     return ((x >= 0) & (y >= 0) & (x <= shape[1] - 1) & (y <= shape[0] - 1)).astype(np.float32)
 
 
-def _mips(crop: Frame) -> tuple[Frame, ...]:
-    levels = [convert(crop, cv2.COLOR_BGR2YCrCb)]
-    while min(levels[-1].shape[:2]) > _SMALLEST_MIP:
-        levels.append(np.asarray(cv2.pyrDown(levels[-1]), np.uint8))
-    return tuple(levels)
+def _versions(crop: Frame) -> dict[int, Version]:
+    versions = {0: Version(crop, 1.0, 0.5)}
+    level, pixels = 0, crop
+    while min(pixels.shape[:2]) > _SMALLEST_MIP:
+        level, pixels = level + 1, np.asarray(cv2.pyrDown(pixels), np.uint8)
+        # pyrDown centres its pixel i on pixel 2i of the larger picture; resize, below, keeps the edges in place.
+        versions[level] = Version(pixels, 0.5**level, 0.5 * 0.5**level)
+    height, width = crop.shape[:2]
+    for level, factor in ((-1, 2), (-2, 4)):
+        if factor * max(height, width) <= _LARGEST_ENLARGED:
+            larger = cv2.resize(crop, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC)
+            versions[level] = Version(np.asarray(larger, np.uint8), float(factor), 0.5)
+    return versions
 
 
 def _opacity(crop: Frame, points: Floats, seen: Floats) -> tuple[Floats, Floats]:

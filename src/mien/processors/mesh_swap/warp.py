@@ -12,13 +12,14 @@ import numpy as np
 from mien.faces.canonical import MESH_COUNT, Floats, Indices, canonical, with_lip_copies
 from mien.processors.mesh_swap.geometry import UNCOVERED, depth_of, rasterise
 from mien.processors.mesh_swap.ops import Size, box_sum, remap, split, stretch
-from mien.processors.mesh_swap.source import SourceFace
+from mien.processors.mesh_swap.source import SourceFace, Version
 from mien.types import Frame
 
 _RIM = 7
 """Box of cells whose mean continues the map beyond the face, so that upsampling stays valid at the rim."""
 _INTO_LIP = 0.2
-_CUBIC_BELOW = 0.55
+_SMOOTH_BELOW = 0.55
+"""Ratio of sizes below which linear interpolation would show the source's pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,23 +59,24 @@ def face_map(
     return FaceMap(x, y, visible * covered, covered * np.uint8(255), depth)
 
 
-def mip_level(source: SourceFace, target_area: float) -> tuple[int, float]:
-    """(level of the mip chain, ratio of sizes source / target)."""
-    ratio = math.sqrt(source.area / max(target_area, 1.0))
-    level = math.floor(math.log2(max(ratio, 0.001)) + 0.3)
-    return min(max(level, 0), len(source.mips) - 1), ratio
+def version_for(source: SourceFace, ratio: float) -> Version:
+    """The version of the source to read where its face is ``ratio`` times as large as the target's."""
+    level = max(math.floor(math.log2(max(ratio, 0.001)) + 0.3), 0)
+    if ratio < _SMOOTH_BELOW:
+        level = -1 if ratio >= _SMOOTH_BELOW / 2 else -2
+    return source.versions[min(max(level, min(source.versions)), max(source.versions))]
 
 
 def fetch(source: SourceFace, mapping: FaceMap, target_area: float, size: Size) -> tuple[Frame, float]:
     """Bring the source's pixels (YCrCb) to the target's crop of ``size``; returns the ratio of sizes too."""
-    level, ratio = mip_level(source, target_area)
-    width, height = source.size
-    step = 1.0 / (1 << level)
-    # pyrDown centres its pixel i on pixel 2i of the larger picture.
-    x = stretch(mapping.x * (width * step) - 0.5 * step, size)
-    y = stretch(mapping.y * (height * step) - 0.5 * step, size)
-    how = cv2.INTER_CUBIC if ratio < _CUBIC_BELOW else cv2.INTER_LINEAR
-    return remap(source.mips[level], x, y, how), ratio
+    ratio = math.sqrt(source.area / max(target_area, 1.0))
+    version = version_for(source, ratio)
+    width, height = (side * version.scale for side in source.size)
+    x = stretch(mapping.x * width - version.edge, size)
+    y = stretch(mapping.y * height - version.edge, size)
+    # Where no doubling is kept the pixels of the source would show without a smoother interpolation.
+    enlarges = ratio * version.scale < _SMOOTH_BELOW
+    return remap(version.pixels, x, y, cv2.INTER_CUBIC if enlarges else cv2.INTER_LINEAR), ratio
 
 
 def sample(values: Floats, mapping: FaceMap) -> Floats:
