@@ -102,3 +102,13 @@ def test_closest_head_pose_is_chosen_and_kept() -> None:
     assert closest(everything, Pose(-28, 0, 0)) is turned_mirror
     assert closest(everything, Pose(17, 0, 0), frontal) is frontal, "not enough nearer to change"
     assert closest(everything, Pose(24, 0, 0), frontal) is turned
+
+
+def test_very_large_sources_are_made_smaller() -> None:
+    points = faces.mesh(2600.0, (1300.0, 1250.0))
+    pair = prepare_source(faces.picture(points, 2600, 2600, noise=0.0), points)
+    assert pair is not None
+    assert max(pair[0].size) == 2048
+    x, y = pair[0].points[469, :2].round().astype(int)
+    assert pair[0].versions[0].pixels[y, x, 0] < 60
+    assert min(pair[0].versions) == 0

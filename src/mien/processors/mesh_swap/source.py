@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.faces.canonical import Floats, canonical, fit_pose, smoothstep, vertex_normals, with_lip_copies
 from mien.processors.mesh_swap import skin
-from mien.processors.mesh_swap.geometry import area, depth_of, rasterise, window_around
+from mien.processors.mesh_swap.geometry import Window, area, depth_of, rasterise, window_around
 from mien.processors.mesh_swap.ops import Size, convert, gaussian, grey, shrink, split
 from mien.types import Frame, Points, Pose
 
@@ -18,6 +18,8 @@ CELLS = 96
 """Grid of the source's skin map and opacity."""
 
 _SMALLEST_MIP = 64
+_LARGEST = 2048
+"""Longer side of a source's crop; more would cost memory that no target of a usual size can show."""
 _LARGEST_ENLARGED = 1400
 """Longer side up to which doublings are kept: made once, they are cheaper than smooth reading in every frame."""
 _MIRROR_PENALTY = 6.0
@@ -94,8 +96,7 @@ def _prepare(image: Frame, mesh: Points, *, mirrored: bool) -> SourceFace | None
         fit = fit_pose(mesh)
     except (ValueError, np.linalg.LinAlgError):
         return None
-    crop = image[window.slices]
-    points = mesh - np.array([window.x, window.y, 0], np.float32)
+    crop, points = _cropped(image, mesh, window)
     seen = smoothstep(0.18, 0.50, vertex_normals(mesh)[:, 2]) * _inside(points, crop.shape)
     alpha, skin_map = _opacity(crop, points, seen)
     return SourceFace(
@@ -105,11 +106,24 @@ def _prepare(image: Frame, mesh: Points, *, mirrored: bool) -> SourceFace | None
         shape=fit.pose_free(mesh),
         pose=fit.pose,
         seen=np.append(seen, seen[canonical().lip_copies]).astype(np.float32),
-        area=max(area(mesh, canonical().groups["oval"]), 1.0),
+        area=max(area(points, canonical().groups["oval"]), 1.0),
         alpha=alpha,
         skin=skin_map,
         mirrored=mirrored,
     )
+
+
+def _cropped(image: Frame, mesh: Points, window: Window) -> tuple[Frame, Floats]:
+    """The window of a picture, at most ``_LARGEST`` long, and the mesh in its pixels."""
+    crop = np.ascontiguousarray(image[window.slices])
+    points = mesh - np.array([window.x, window.y, 0], np.float32)
+    if max(crop.shape) > _LARGEST:
+        share = _LARGEST / max(crop.shape)
+        crop = shrink(crop, (max(8, round(window.width * share)), max(8, round(window.height * share))))
+        scale = np.array([crop.shape[1] / window.width, crop.shape[0] / window.height, share], np.float32)
+        centre = np.array([0.5, 0.5, 0.0], np.float32)
+        points = (points + centre) * scale - centre
+    return crop, np.asarray(points, np.float32)
 
 
 def _inside(points: Floats, shape: tuple[int, ...]) -> Floats:
