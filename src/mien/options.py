@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from mien.errors import OptionError
 
 Kind = Literal["str", "int", "float", "bool"]
-O = TypeVar("O", bound="Options")  # noqa: E741  (the name that DESIGN uses)
+O = TypeVar("O", bound="Options")  # noqa: E741
 
 
 class Options(BaseModel):

@@ -117,12 +117,6 @@ def test_every_choice_says_what_it_needs() -> None:
         assert FaceSwapper().models(FaceSwapperOptions(model=model)) == (model,)
 
 
-def test_model_without_a_family_is_refused(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.processors.face_swapper.FAMILIES", {})
-    with pytest.raises(ModelError, match="hyperswap_1a_256"):
-        FaceSwapper().prepare(run_context((source,)), FaceSwapperOptions())
-
-
 def test_swaps_through_the_processor(source: Path) -> None:
     processor, points = FaceSwapper(), painted.mesh(yaw=10.0)
     state = processor.prepare(run_context((source,), face_of(painted.mesh())), MESH)

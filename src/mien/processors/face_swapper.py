@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
-from mien.errors import InputError, ModelMissing
+from mien.errors import InputError
 from mien.options import Options, option
 from mien.processors.base import FrameContext, Processor, RunContext
 
@@ -90,7 +92,15 @@ def _mesh() -> SwapFamily:
     return MeshFamily()
 
 
-FAMILIES: Mapping[str, Callable[[], SwapFamily]] = {"mesh": _mesh}
+def _neural(model: str) -> SwapFamily:
+    from mien.processors.neural_swap.family import NeuralFamily
+
+    return NeuralFamily(model)
+
+
+FAMILIES: Mapping[str, Callable[[], SwapFamily]] = MappingProxyType(
+    {name: _mesh if name == "mesh" else partial(_neural, name) for name in get_args(ModelName)}
+)
 """Model name to the maker of its family; families are imported on first use."""
 
 
@@ -113,8 +123,11 @@ class FaceSwapper(Processor[FaceSwapperOptions, SwapperState]):
 
     def models(self, options: FaceSwapperOptions) -> Sequence[str]:
         """Names of the catalogue entries that must be present."""
-        make = FAMILIES.get(options.model)
-        return (options.model,) if make is None else make().models(options)
+        return FAMILIES[options.model]().models(options)
+
+    def in_order(self, options: FaceSwapperOptions) -> bool:
+        """Only the built-in model carries something on from frame to frame."""
+        return options.model == "mesh"
 
     def prepare(self, run: RunContext, options: FaceSwapperOptions) -> SwapperState:
         """Make the sources ready for the chosen model.
@@ -122,11 +135,7 @@ class FaceSwapper(Processor[FaceSwapperOptions, SwapperState]):
         Raises InputError without a source picture, NoFace for a source without a face, and ModelUnknown or
         ModelMissing for a model that cannot be had.
         """
-        make = FAMILIES.get(options.model)
-        if make is None:
-            run.models.paths(options.model)
-            raise ModelMissing(f"This version has no code for the model {options.model}; choose mesh.")
-        family = make()
+        family = FAMILIES[options.model]()
         return SwapperState(family, family.prepare(run, options, source_pictures(run.sources)))
 
     def process(self, frame: FrameContext, state: SwapperState) -> None:

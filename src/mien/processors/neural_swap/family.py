@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,18 @@ import numpy as np
 from mien.errors import NoFace, OptionError
 from mien.faces.align import align_matrix, invert, paste_back, scale_face, transform, warp
 from mien.faces.masks import Masker, combine
-from mien.faces.neural.networks import RECOGNISER
+from mien.faces.neural.networks import networks_of
 from mien.faces.neural.recogniser import Embedding, Recogniser, average
 from mien.media.images import read_image
 from mien.processors.base import FrameContext, RunContext
 from mien.processors.masking import make_masker
-from mien.processors.networks import networks_of
+from mien.processors.neural_swap import CONVERTERS, models_for
 from mien.processors.neural_swap.network import SwapNetwork, shrunk
 from mien.processors.neural_swap.source import (
     PICTURES,
     Convert,
     Identity,
+    Kind,
     SourceFace,
     Vector,
     by_matrix,
@@ -55,31 +56,29 @@ class NeuralFamily:
     """Swaps with one network of the catalogue."""
 
     model: str
-    params: Mapping[str, Any]
 
     def models(self, options: FaceSwapperOptions) -> Sequence[str]:
         """The swap network, the recogniser where identities are vectors, and the converter where one is needed."""
-        converter = self.params.get("converter")
-        recogniser = () if self.params["kind"] in PICTURES else (RECOGNISER,)
-        return (self.model, *recogniser, *((converter,) if converter else ()))
+        return models_for(self.model)
 
     def prepare(self, run: RunContext, options: FaceSwapperOptions, sources: Sequence[Path]) -> SwapState:
         """Find the source faces, make the identity or the picture that the network takes.
 
         Raises OptionError for a pixel boost that the model does not offer, NoFace if no source shows a face.
         """
-        boost = self._boost(options)
+        params = run.models.catalogue[self.model].params
+        boost = _boost(options, params["boosts"])
         session = run.runtime.load(run.models.path(self.model))
-        network = SwapNetwork.of(self.model, self.params, session)
+        network = SwapNetwork.of(self.model, params, session)
         pictures = [read_image(path).pixels for path in sources]
         faces = _largest_faces(run, pictures, sources)
         masker = make_masker(run)
         if network.kind in PICTURES:
             source = source_picture(network.kind, faces, pictures[0], compat=run.compat)
             return SwapState(network, source, None, boost, masker, run.compat)
-        recogniser = networks_of(run).recogniser()
+        recogniser = networks_of(run.models, run.runtime).recogniser()
         whole = average([_embed(recogniser, face, run.compat) for face in faces], compat=run.compat)
-        convert = self._converter(run)
+        convert = self._converter(run, network.kind)
         identity = identity_of(network.kind, whole, convert, options.weight, compat=run.compat)
         return SwapState(network, identity, recogniser, boost, masker, run.compat)
 
@@ -90,29 +89,29 @@ class NeuralFamily:
         for face in frame.selected:
             _swap_face(frame, face, scale_face(face, x, y), state)
 
-    def _boost(self, options: FaceSwapperOptions) -> int:
-        boosts = self.params["boosts"]
-        if options.pixel_boost is None:
-            return int(boosts[0])
-        side = int(options.pixel_boost.split("x")[0])
-        if side not in boosts:
-            offered = ", ".join(f"{value}x{value}" for value in boosts)
-            raise OptionError(
-                f"--face-swapper-pixel-boost cannot be {options.pixel_boost} with {self.model}: choose from {offered}."
-            )
-        return side
-
-    def _converter(self, run: RunContext) -> Convert:
-        if self.params["kind"] == "inswapper":
+    def _converter(self, run: RunContext, kind: Kind) -> Convert:
+        if kind == "inswapper":
             from mien.inference.initializers import last_initializer
 
             return by_matrix(last_initializer(run.models.path(self.model)))
-        converter = self.params.get("converter")
+        converter = CONVERTERS.get(self.model)
         if converter is None:
             return by_unit
         session = run.runtime.load(run.models.path(converter))
         unit = bool(run.models.catalogue[converter].params["unit"])
         return by_network(lambda vector: session.run([vector])[0], unit=unit)
+
+
+def _boost(options: FaceSwapperOptions, offered: Sequence[int]) -> int:
+    if options.pixel_boost is None:
+        return offered[0]
+    side = int(options.pixel_boost.split("x")[0])
+    if side not in offered:
+        sizes = ", ".join(f"{value}x{value}" for value in offered)
+        raise OptionError(
+            f"--face-swapper-pixel-boost cannot be {options.pixel_boost} with {options.model}: choose from {sizes}."
+        )
+    return side
 
 
 def _swap_face(frame: FrameContext, face: Face, placed: Face, state: SwapState) -> None:
@@ -125,13 +124,13 @@ def _swap_face(frame: FrameContext, face: Face, placed: Face, state: SwapState) 
     masks = state.masker.before(crop, lambda: transform(placed.landmarks.sixty_eight, matrix))
     work = network.working_size(side)
     if work == side:
-        swapped = network.swap(crop, _source_for(frame, face, state))
+        swapped = network.swap(crop, _source_for(frame, face, state), exact=state.compat)
     else:
         # The network's size does not divide this boost: swap a larger crop and average it down.
         larger = align_matrix(five, network.template, (work, work), compat=state.compat)
         large = warp(frame.image, larger, (work, work), compat=state.compat)
         swapped = shrunk(network.swap(large, _source_for(frame, face, state)), side)
-    masks += state.masker.after(swapped.astype(np.uint8))
+    masks += state.masker.after(swapped)
     paste_back(frame.image, swapped, combine(masks), matrix, compat=state.compat)
 
 

@@ -56,11 +56,14 @@ class SwapNetwork:
         """The crop side that is really swapped for a boost: the next multiple of the network's own size."""
         return -(-boost // self.size) * self.size
 
-    def swap(self, crop: Frame, source: Vector) -> NDArray[np.float32]:
-        """Swap an S×S×3 BGR uint8 crop (S a multiple of the network's size); float32 BGR, 0 to 255."""
-        parts = self._prepare(split(crop, self.size))
-        swapped = join(self._decode(self._run(parts, source)))
-        return np.asarray(swapped, np.float32)
+    def swap(self, crop: Frame, source: Vector, *, exact: bool = False) -> NDArray[np.floating[Any]]:
+        """Swap an S×S×3 BGR uint8 crop (S a multiple of the network's size); float32 BGR, 0 to 255.
+
+        ``exact`` undoes mean and deviation in float64, as FaceFusion does: it shows where values are truncated.
+        """
+        output = self._run(self._prepare(split(crop, self.size)), source)
+        wide = exact and self.kind in SIGNED_OUTPUT
+        return join(self._decode(output.astype(np.float64) if wide else output))
 
     def _prepare(self, parts: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels = parts[..., ::-1].astype(np.float32) / 255
@@ -82,15 +85,15 @@ class SwapNetwork:
             )
         return result
 
-    def _decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _decode(self, output: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         pixels = output.transpose(0, 2, 3, 1)
         if self.kind in SIGNED_OUTPUT:
-            pixels = pixels * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
-        return np.asarray(pixels.clip(0, 1)[..., ::-1] * np.float32(255), np.float32)
+            pixels = pixels * np.array(self.std, output.dtype) + np.array(self.mean, output.dtype)
+        return np.asarray(pixels.clip(0, 1)[..., ::-1] * output.dtype.type(255))
 
 
-def shrunk(crop: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def shrunk(crop: NDArray[np.floating[Any]], side: int) -> NDArray[np.floating[Any]]:
     """A crop at another side, by averaging; unchanged where it fits already."""
     if crop.shape[0] == side:
         return crop
-    return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), crop.dtype)
