@@ -53,7 +53,7 @@ def make_clip(
     *,
     frames: int = 48,
     size: tuple[int, int] = (320, 240),
-    time_base: Fraction = Fraction(1, 12800),
+    time_base: Fraction | None = None,
     times: Sequence[int] | None = None,
     rate: Fraction = Fraction(25),
     encoder: str | None = None,
@@ -79,6 +79,9 @@ def make_clip(
     suffix = path.suffix.lstrip(".")
     default_video, default_audio = _ENCODERS.get(suffix, ("libx264", "aac"))
     name = encoder or default_video
+    if time_base is None:
+        # AVI and MPEG count frames; everything else gets the clock that MP4 files usually have.
+        time_base = 1 / rate if suffix in ("avi", "mpg") else Fraction(1, 12800)
     times = times if times is not None else [round(n / rate / time_base) for n in range(frames)]
     with av.open(
         str(path), "w", options={"movflags": "+faststart"} if suffix in ("mp4", "mov") else {}
@@ -164,3 +167,11 @@ def _sound(stream: Any, seconds: float) -> Any:
             ready.pts, ready.time_base = at, Fraction(1, 48000)
             yield from stream.encode(ready)
     yield from stream.encode(None)
+
+
+def make_sound(path: Path, *, encoder: str = "pcm_s16le", seconds: float = 2.0) -> Path:
+    """Write ``sine(seconds)`` into a sound file."""
+    with av.open(str(path), "w", format={"m4a": "ipod", "aac": "adts"}.get(path.suffix[1:])) as container:
+        for packet in _sound(_add_sound(container, encoder), seconds):
+            container.mux(packet)
+    return path

@@ -24,10 +24,11 @@ _KEPT: Final = (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298)
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Tags of one image file directory: number -> (type, raw bytes)."""
+    """Tags of one image file directory: number -> (type, raw bytes), and where each entry's value field is."""
 
     order: str
     entries: Mapping[int, tuple[int, bytes]]
+    places: Mapping[int, int]
 
     def integer(self, tag: int, default: int = 0) -> int:
         """First value of an integer tag."""
@@ -57,8 +58,10 @@ def first_directory(data: bytes) -> Directory:
     if count > 4096:
         raise ValueError("too many tags")
     entries: dict[int, tuple[int, bytes]] = {}
+    places: dict[int, int] = {}
     for n in range(count):
-        entry = data[at + count_size + n * entry_size :][:entry_size]
+        begin = at + count_size + n * entry_size
+        entry = data[begin : begin + entry_size]
         tag, kind, length = struct.unpack(order + "HH" + offset_code, entry[: 4 + inline])
         size = length * _SIZES.get(kind, 1)
         raw = entry[4 + inline :][:size]
@@ -66,7 +69,20 @@ def first_directory(data: bytes) -> Directory:
             start = struct.unpack(order + offset_code, entry[4 + inline :])[0]
             raw = data[start : start + size]
         entries[tag] = kind, raw
-    return Directory(order, entries)
+        places[tag] = begin + 4 + inline
+    return Directory(order, entries, places)
+
+
+def without_orientation(data: bytes) -> bytes:
+    """The TIFF with its orientation tag set to upright: decoders differ in whether they apply it."""
+    try:
+        directory = first_directory(data)
+    except (ValueError, struct.error):
+        return data
+    if directory.integer(ORIENTATION, 1) == 1:
+        return data
+    at = directory.places[ORIENTATION]
+    return data[:at] + struct.pack(directory.order + "H", 1) + data[at + 2 :]
 
 
 def orientation(data: bytes) -> int:

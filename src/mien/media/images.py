@@ -9,7 +9,7 @@ kept, not applied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,9 @@ OUTPUT_FORMATS: Final = {
     "avif": "avif",
 }
 """Extensions of pictures that can be written, with their format."""
+
+# What is changed in the bytes before OpenCV sees them.
+_PREPARED: Final[dict[str, Callable[[bytes], bytes]]] = {"png": still_png, "tiff": exif.without_orientation}
 
 _HOLDS_ALPHA: Final = frozenset({"png", "webp", "tiff", "avif"})
 
@@ -80,7 +83,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         raise UnsupportedMedia(
             f"{path} is an HDR picture (PQ or HLG), which is not read; convert it to SDR first."
         )
-    decoded = _decode(still_png(data) if sniffed.format == "png" else data, path)
+    decoded = _decode(_PREPARED.get(sniffed.format, bytes)(data), path)
     tags = metadata.read(data, sniffed.format)
     pixels, alpha = _split(_to_eight_bits(decoded, header))
     return Picture(

@@ -125,16 +125,14 @@ class VideoWriter:
         frame.pts = pts
         frame.time_base = self.spec.time_base
         with muxing_errors(self.path):
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
+            self._mux(self._stream.encode(frame))
         self.frames += 1
 
     def close(self) -> None:
         """Finish the file."""
         with muxing_errors(self.path):
             try:
-                for packet in self._stream.encode(None):
-                    self._container.mux(packet)
+                self._mux(self._stream.encode(None))
             finally:
                 self._container.close()
 
@@ -149,6 +147,13 @@ class VideoWriter:
             return
         with suppress(MienError, av.error.FFmpegError):
             self._container.close()
+
+    def _mux(self, packets: list[av.Packet[Any]]) -> None:
+        for packet in packets:
+            if self.frames < 3:
+                # Two frames cannot be out of order, and libx265 leaves these times unset for so few.
+                packet.dts = packet.pts
+            self._container.mux(packet)
 
     def _muxer(self) -> str:
         suffix = self.path.suffix.lower()
