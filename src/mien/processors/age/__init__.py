@@ -1,0 +1,1 @@
+"""The networks behind the age modifier, and how each is fed."""

@@ -1,0 +1,1 @@
+"""DeepFaceLive models: networks that each know one person."""
