@@ -113,8 +113,14 @@ def test_mesh_needs_the_models_that_measure_it() -> None:
 
 def test_every_choice_says_what_it_needs() -> None:
     choices = next(item.choices for item in declared(FaceSwapperOptions) if item.name == "model")
-    for model in set(choices) - set(FAMILIES):
-        assert FaceSwapper().models(FaceSwapperOptions(model=model)) == (model,)
+    assert set(FAMILIES) == set(choices)
+    for model in set(choices) - {"mesh"}:
+        assert FaceSwapper().models(FaceSwapperOptions(model=model))[0] == model
+
+
+def test_only_the_mesh_needs_frames_in_order() -> None:
+    assert FaceSwapper().in_order(MESH)
+    assert not FaceSwapper().in_order(FaceSwapperOptions(model="simswap_256"))
 
 
 def test_swaps_through_the_processor(source: Path) -> None:

@@ -155,6 +155,20 @@ def test_colour_moves_slowly_from_frame_to_frame(sources: tuple[SourceFace, ...]
     assert before < after < before + 0.3 * (fresh.colour.table[180, 0] - before)
 
 
+def test_another_source_is_measured_afresh(sources: tuple[SourceFace, ...]) -> None:
+    turned = faces.mesh(180.0, yaw=30.0)
+    others = prepare_source(faces.picture(turned, skin=(60, 80, 110)), turned)
+    assert others is not None
+    both, memory = (sources[0], others[0]), Memory()
+    frontal, aside = faces.mesh(), faces.mesh(yaw=32.0)
+    swap_face(faces.picture(frontal), frontal, both, DEFAULTS, memory)
+    assert memory.source is sources[0]
+    slow = faces.picture(aside)
+    swap_face(slow, aside, both, DEFAULTS, memory)
+    assert memory.source is others[0]
+    assert np.array_equal(slow, swapped(faces.picture(aside), aside, others[:1]))
+
+
 coordinates = st.floats(-3000, 3000, width=32)
 anything = st.floats(width=32)
 

@@ -32,10 +32,15 @@ class Memory:
     source: SourceFace | None = None
     colour: ColourMatch | None = None
     skin: Floats | None = None
-    sharpening: Sharpening = field(default_factory=Sharpening)
+    sharpening: Sharpening | None = None
     openings: tuple[deque[float], deque[float]] = field(
         default_factory=lambda: (deque(maxlen=_OPENINGS), deque(maxlen=_OPENINGS))
     )
+
+    def use(self, source: SourceFace) -> None:
+        """Go on with this source; what was measured with another one is forgotten."""
+        if source is not self.source:
+            self.source, self.colour, self.sharpening = source, None, None
 
     def see_eyes(self, openings: Iterable[float]) -> tuple[float, float]:
         """Note how far both eyes are open; return how far they are when open: of this person, so far."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from mien.faces.canonical import EYE_CORNERS, Floats, PoseFit, canonical, fit_pose, smoothstep, vertex_normals
 from mien.processors.mesh_swap import colour, mask, sharpness, skin
+from mien.processors.mesh_swap.colour import ColourMatch
 from mien.processors.mesh_swap.geometry import STATS, Window, area, depth_of, rasterise, window_around
 from mien.processors.mesh_swap.memory import COLOUR_EVERY, COLOUR_SHARE, SHARPNESS_EVERY, Memory
 from mien.processors.mesh_swap.openings import Crops, close_eye, restore_mouth
@@ -73,10 +74,11 @@ def swap_face(
     window = window_around(mesh, (image.shape[1], image.shape[0])) if fit is not None else None
     if fit is None or window is None:
         return False
-    memory.source = closest(sources, fit.pose, memory.source)
-    target = _reshape(mesh, fit, window, memory, settings.identity)
+    source = closest(sources, fit.pose, memory.source)
+    memory.use(source)
+    target = _reshape(mesh, fit, window, source, memory, settings.identity)
     crop = image[window.slices].copy()
-    result, alpha = _render(crop, target, memory.source, settings, memory)
+    result, alpha = _render(crop, target, source, settings, memory)
     alpha *= float(smoothstep(*_TURNED, abs(fit.pose.yaw)))
     memory.frames += 1
     image[window.slices] = cv2.blendLinear(result, crop, alpha, 1.0 - alpha)
@@ -96,11 +98,12 @@ def _usable(mesh: Points) -> PoseFit | None:
     return fit if abs(fit.pose.yaw) < _TURNED[0] else None
 
 
-def _reshape(mesh: Points, fit: PoseFit, window: Window, memory: Memory, identity: float) -> _Target:
-    assert memory.source is not None
+def _reshape(
+    mesh: Points, fit: PoseFit, window: Window, source: SourceFace, memory: Memory, identity: float
+) -> _Target:
     shape = fit.pose_free(mesh)
     lids = lid_shares(shape, memory.see_eyes(eye_opening(shape)))
-    placed = fit.place(transfer(memory.source.shape, shape, lids, identity))
+    placed = fit.place(transfer(source.shape, shape, lids, identity))
     return _Target(np.asarray(mesh, np.float32), fit, window, placed, mouth_opening(shape), lids)
 
 
@@ -115,10 +118,9 @@ def _render(
     mapping = face_map(source, grid_points, target.placed, seen, target.shut(0.05), (columns, rows))
     oval = area(target.placed, canonical().groups["oval"])
     pixels, ratio = fetch(source, mapping, oval, (window.width, window.height))
-    hair = _measure(crop, pixels, target, source, mapping, memory)
-    assert memory.colour is not None
-    pixels = colour.apply(memory.colour, pixels)
-    if memory.frames % SHARPNESS_EVERY == 0:
+    match, hair = _measured(crop, pixels, target, source, mapping, memory)
+    pixels = colour.apply(match, pixels)
+    if memory.sharpening is None or memory.frames % SHARPNESS_EVERY == 0:
         luma = convert(crop, cv2.COLOR_BGR2GRAY)
         memory.sharpening = sharpness.decide(np.ascontiguousarray(pixels[..., 0]), luma, ratio)
     sharpness.apply(pixels, memory.sharpening)
@@ -143,12 +145,12 @@ def _forehead(reach: float) -> Floats:
     return smoothstep(-745.0 + lower, -505.0 + lower, canonical().points_full[:, 1])
 
 
-def _measure(
+def _measured(
     crop: Frame, pixels: Frame, target: _Target, source: SourceFace, mapping: FaceMap, memory: Memory
-) -> Floats:
-    """Update skin and colour of the target in ``memory`` when due; returns the occlusion map, 64×64."""
-    if memory.skin is not None and memory.frames % COLOUR_EVERY:
-        return memory.skin
+) -> tuple[ColourMatch, Floats]:
+    """Colour match and occlusion map (64×64) from ``memory``, measured anew when that is due."""
+    if memory.colour is not None and memory.skin is not None and memory.frames % COLOUR_EVERY:
+        return memory.colour, memory.skin
     data = canonical()
     weights = np.stack([data.skin, data.central, data.occ], axis=1)
     points = target.window.to_grid(target.placed, STATS, STATS)
@@ -165,7 +167,7 @@ def _measure(
     match = colour.measure(mapped, convert(small, cv2.COLOR_BGR2YCrCb), weight)
     memory.colour = match if memory.colour is None else memory.colour.blended(match, COLOUR_SHARE)
     memory.skin = hair * (1.0 - target_skin)
-    return memory.skin
+    return memory.colour, memory.skin
 
 
 def _clear(crop: Frame, hidden: Floats, mapping: FaceMap) -> Floats:
