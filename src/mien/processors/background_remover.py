@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import field_validator
 
@@ -82,11 +82,14 @@ class RemoverState:
     matter: Matter
     options: BackgroundRemoverOptions
     picture: Frame | None
+    compat: bool = False
 
 
 def _fill(matted: Matted, image: Frame, state: RemoverState) -> Composed:
-    from mien.processors.background.compose import filled
+    from mien.processors.background.compose import filled, filled_with_mask
 
+    if state.compat:
+        return filled_with_mask(matted, rgba(state.options.fill_color))
     return filled(matted, rgba(state.options.fill_color))
 
 
@@ -127,9 +130,23 @@ def _selfie(run: RunContext, options: BackgroundRemoverOptions) -> Matter:
     return SelfieMatter(run.runtime.load(run.models.path("selfie_segmentation")))
 
 
-FAMILIES: Mapping[str, Callable[[RunContext, BackgroundRemoverOptions], Matter]] = {"selfie": _selfie}
+def _neural(run: RunContext, options: BackgroundRemoverOptions) -> Matter:
+    from mien.processors.background.neural import NeuralMatter
+
+    session = run.runtime.load(run.models.path(options.model))
+    params = run.models.catalogue[options.model].params
+    return NeuralMatter.of(options.model, params, session, compat=run.compat)
+
+
+FAMILIES: Mapping[str, Callable[[RunContext, BackgroundRemoverOptions], Matter]] = {
+    "neural": _neural,
+    "selfie": _selfie,
+}
 """How to make the matter of each family of models."""
-FAMILY_OF: Mapping[str, str] = {"selfie": "selfie"}
+FAMILY_OF: Mapping[str, str] = {
+    **{name: "neural" for name in get_args(Model) if name != "selfie"},
+    "selfie": "selfie",
+}
 """Family of each model that can be used."""
 FILES: Mapping[str, tuple[str, ...]] = {"selfie": ("selfie_segmentation",)}
 """Catalogue entries of models whose entry has another name."""
@@ -158,7 +175,7 @@ class BackgroundRemover(Processor[BackgroundRemoverOptions, RemoverState]):
         if family is None:
             raise ModelMissing(f"This version has no code for the model {options.model}; choose selfie.")
         picture = _read(options.picture) if options.background == "picture" and options.picture else None
-        return RemoverState(FAMILIES[family](run, options), options, picture)
+        return RemoverState(FAMILIES[family](run, options), options, picture, run.compat)
 
     def process(self, frame: FrameContext, state: RemoverState) -> None:
         """Replace the frame, and its opacity where the background is left transparent."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from mien.errors import ModelMissing
 from mien.options import Options, declared, option
 from mien.processors.base import FrameContext, Processor, RunContext
+from mien.processors.live_portrait.parts import EDITORS, model_ids
 
 if TYPE_CHECKING:
     from mien.types import Face, Frame
@@ -88,7 +89,36 @@ def _mesh(run: RunContext, options: FaceEditorOptions) -> Editor:
     return MeshEditor(Edit(**{field: getattr(options, name) for name, field in MESH_SLIDERS.items()}))
 
 
-FAMILIES: Mapping[str, Callable[[RunContext, FaceEditorOptions], Editor]] = {"mesh": _mesh}
+MESH_ONLY = frozenset({"eye_size", "mouth_width", "nose_width"})
+"""Options that change the shape of a face, which LivePortrait cannot."""
+
+
+def _live_portrait(run: RunContext, options: FaceEditorOptions) -> Editor:
+    sliders = [
+        item for item in declared(FaceEditorOptions) if item.kind == "float" and getattr(options, item.name)
+    ]
+    ignored = [item.flag for item in sliders if item.name in MESH_ONLY]
+    if ignored:
+        run.notice(
+            f"The model live_portrait cannot do {' '.join(ignored)}; the model mesh can. The rest is done."
+        )
+    from mien.processors.live_portrait.editor import LivePortraitEditor
+    from mien.processors.live_portrait.networks import LivePortrait
+    from mien.processors.masking import make_masker
+
+    return LivePortraitEditor(
+        portrait=LivePortrait.load(run, EDITORS),
+        masker=make_masker(run),
+        options=options,
+        is_still=len(sliders) == len(ignored),
+        compat=run.compat,
+    )
+
+
+FAMILIES: Mapping[str, Callable[[RunContext, FaceEditorOptions], Editor]] = {
+    "live_portrait": _live_portrait,
+    "mesh": _mesh,
+}
 """How to make the editor of each model that can be used."""
 
 
@@ -102,7 +132,7 @@ class FaceEditor(Processor[FaceEditorOptions, Editor]):
 
     def models(self, options: FaceEditorOptions) -> Sequence[str]:
         """The mesh model needs no file but those that find faces."""
-        return () if options.model == self.builtin_model else (options.model,)
+        return () if options.model == self.builtin_model else model_ids(EDITORS)
 
     def prepare(self, run: RunContext, options: FaceEditorOptions) -> Editor:
         """Make the editor of the chosen model; raises ModelMissing where this version has none."""
@@ -113,5 +143,9 @@ class FaceEditor(Processor[FaceEditorOptions, Editor]):
 
     def process(self, frame: FrameContext, state: Editor) -> None:
         """Edit each selected face."""
+        from mien.faces.align import scale_face
+
+        x = frame.image.shape[1] / frame.target.shape[1]
+        y = frame.image.shape[0] / frame.target.shape[0]
         for face in frame.selected:
-            state.edit(frame.image, face)
+            state.edit(frame.image, scale_face(face, x, y))
