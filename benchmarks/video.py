@@ -70,7 +70,15 @@ class TimedProcessor(Processor[Any, Any]):
     def __init__(self, inner: Processor[Any, Any], watch: Stopwatch) -> None:
         self._inner = inner
         self._process = watch.timed(inner.process)
-        for name in ("name", "Options", "needs_source", "needs_faces", "synthetic", "sequential", "lookahead"):
+        for name in (
+            "name",
+            "Options",
+            "needs_source",
+            "needs_faces",
+            "synthetic",
+            "sequential",
+            "lookahead",
+        ):
             setattr(self, name, getattr(inner, name))
         self.models = inner.models  # type: ignore[method-assign]
         self.prepare = inner.prepare  # type: ignore[method-assign]
@@ -92,8 +100,13 @@ def make_clip(path: Path, portrait: Path, size: tuple[int, int], seconds: float)
             angle = number / RATE * 2 * math.pi
             scale = height / image.shape[0] * (1.25 + 0.1 * math.sin(angle / 5))
             turn = cv2.getRotationMatrix2D((224, 120), 6 * math.sin(angle / 4), scale)
-            turn[:, 2] += (width / 2 - 224 + 0.1 * width * math.sin(angle / 6), height / 2 - 120 + 8 * math.sin(angle / 3))
-            frame = cv2.warpAffine(image, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            turn[:, 2] += (
+                width / 2 - 224 + 0.1 * width * math.sin(angle / 6),
+                height / 2 - 120 + 8 * math.sin(angle / 3),
+            )
+            frame = cv2.warpAffine(
+                image, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            )
             frame = np.clip(frame + noise[number % 4], 0, 255).astype(np.uint8)
             writer.write(frame, number * 15360 // RATE)
 
@@ -107,17 +120,30 @@ def floor(clip: Path, folder: Path, **_: Any) -> dict[str, float]:
     with VideoReader(clip) as reader:
         info = reader.video
         spec = VideoSpec(
-            info.width, info.height, info.time_base, info.rate, quality=QUALITY, preset=PRESET, color=reader.color
+            info.width,
+            info.height,
+            info.time_base,
+            info.rate,
+            quality=QUALITY,
+            preset=PRESET,
+            color=reader.color,
         )
         started = time.process_time()
         with VideoWriter(folder / "floor.mp4", spec) as writer:
             for frame in reader:
                 writer.write(frame.image, frame.pts)
         whole = (time.process_time() - started) / frames
-    return {"frames": frames, "decode": 1000 * decode, "encode": 1000 * (whole - decode), "floor": 1000 * whole}
+    return {
+        "frames": frames,
+        "decode": 1000 * decode,
+        "encode": 1000 * (whole - decode),
+        "floor": 1000 * whole,
+    }
 
 
-def whole(clip: Path, folder: Path, source: Path, processors: tuple[str, ...], settings: Settings) -> dict[str, float]:
+def whole(
+    clip: Path, folder: Path, source: Path, processors: tuple[str, ...], settings: Settings
+) -> dict[str, float]:
     """A run of the engine, with the share of analysis and processors."""
     analyse, process = Stopwatch(), Stopwatch()
     marks: dict[str, tuple[float, float]] = {}
@@ -188,7 +214,9 @@ def child(name: str, arguments: str) -> None:
 
 def report(size: str, seconds: float, base: Mapping[str, float], run: Mapping[str, float]) -> None:
     rest = run["whole"] - base["floor"] - run["analyse"] - run["process"]
-    print(f"{size}, {seconds:g} s, {run['frames']:.0f} frames: {run['rate']:.1f} frames/s, peak {run['memory']:.0f} MB")
+    print(
+        f"{size}, {seconds:g} s, {run['frames']:.0f} frames: {run['rate']:.1f} frames/s, peak {run['memory']:.0f} MB"
+    )
     rows = {
         "decode": base["decode"],
         "encode": base["encode"],
@@ -205,7 +233,9 @@ def report(size: str, seconds: float, base: Mapping[str, float], run: Mapping[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--seconds", nargs="+", type=float, default=[10.0])
     parser.add_argument("--processors", nargs="+", default=["face_swapper"])

@@ -100,7 +100,9 @@ def test_a_processor_may_make_parts_transparent(scene: Path, tmp_path: Path) -> 
         ("doubler", {"output_image_scale": 1.0}, (80, 60)),
     ],
 )
-def test_sizes(scene: Path, tmp_path: Path, processors: str, options: dict[str, float], size: tuple[int, int]) -> None:
+def test_sizes(
+    scene: Path, tmp_path: Path, processors: str, options: dict[str, float], size: tuple[int, int]
+) -> None:
     with fake_engine(tmp_path) as engine:
         engine.run(Step(scene, tmp_path / "out.png", processors=(processors,), options=options))
     image = cv2.imread(str(tmp_path / "out.png"))
@@ -125,7 +127,9 @@ def test_outputs_are_marked(scene: Path, tmp_path: Path) -> None:
         options = {"output_marking": False}
         engine.run(Step(scene, tmp_path / "plain.png", processors=("inverter",), options=options))
         bitmap = engine.run(Step(scene, tmp_path / "out.bmp", processors=("inverter",)))
-    marks = {name: read_marks(tmp_path / name) for name in ("swap.jpg", "enhanced.webp", "both.png", "plain.png")}
+    marks = {
+        name: read_marks(tmp_path / name) for name in ("swap.jpg", "enhanced.webp", "both.png", "plain.png")
+    }
     assert marks["swap.jpg"] == Marks(COMPOSITE, operations=("marker",))
     assert marks["enhanced.webp"] == Marks(ENHANCED, operations=("inverter",))
     assert marks["both.png"] == Marks(COMPOSITE, operations=("marker", "inverter"))
@@ -148,14 +152,19 @@ def test_no_face(tmp_path: Path) -> None:
         with pytest.raises(NoFace, match=r"empty\.png shows no face") as caught:
             engine.run(Step(tmp_path / "empty.png", tmp_path / "out.png", processors=("marker",)))
         assert caught.value.exit_code == 16
-        result = engine.run(Step(tmp_path / "empty.png", tmp_path / "ok.png", processors=("inverter", "marker")))
+        result = engine.run(
+            Step(tmp_path / "empty.png", tmp_path / "ok.png", processors=("inverter", "marker"))
+        )
     assert any("shows no face" in line for line in result.notices)
     assert left_over(tmp_path, "empty.png", "ok.png") == []
 
 
 def refused(engine_folder: Path, step: Step, kind: type[MienError], match: str) -> MienError:
     before = left_over(engine_folder)
-    with fake_engine(engine_folder, max_pixels=1_000_000) as engine, pytest.raises(kind, match=match) as caught:
+    with (
+        fake_engine(engine_folder, max_pixels=1_000_000) as engine,
+        pytest.raises(kind, match=match) as caught,
+    ):
         engine.run(step)
     assert left_over(engine_folder) == before
     sentence = str(caught.value)
@@ -222,7 +231,12 @@ def test_steps_that_make_no_sense(scene: Path, tmp_path: Path) -> None:
 def test_a_picture_named_as_a_video_is_told_apart(scene: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.mp4"
     wrong.write_bytes(scene.read_bytes())
-    refused(tmp_path, Step(wrong, tmp_path / "out.mp4", processors=("inverter",)), CorruptMedia, "holds a PNG picture")
+    refused(
+        tmp_path,
+        Step(wrong, tmp_path / "out.mp4", processors=("inverter",)),
+        CorruptMedia,
+        "holds a PNG picture",
+    )
     with fake_engine(tmp_path) as engine:
         result = engine.run(Step(wrong, tmp_path / "out.png", processors=("inverter",)))
     assert "holds a PNG picture" in result.notices[0]
@@ -233,10 +247,14 @@ def test_a_picture_of_one_pixel(tmp_path: Path) -> None:
     with fake_engine(tmp_path) as engine:
         engine.run(Step(tmp_path / "dot.png", tmp_path / "out.png", processors=("inverter",)))
         small = {"output_image_scale": 0.25}
-        engine.run(Step(tmp_path / "dot.png", tmp_path / "small.png", processors=("inverter",), options=small))
+        engine.run(
+            Step(tmp_path / "dot.png", tmp_path / "small.png", processors=("inverter",), options=small)
+        )
     assert cv2.imread(str(tmp_path / "out.png")).tolist() == [[[248, 248, 248]]]
     assert cv2.imread(str(tmp_path / "small.png")).shape == (1, 1, 3)
-    refused(tmp_path, Step(tmp_path / "dot.png", tmp_path / "no.png", processors=("marker",)), NoFace, "no face")
+    refused(
+        tmp_path, Step(tmp_path / "dot.png", tmp_path / "no.png", processors=("marker",)), NoFace, "no face"
+    )
 
 
 @pytest.fixture
@@ -270,5 +288,7 @@ def test_a_full_disk(mounted: object, tmp_path: Path) -> None:
 
 def test_a_read_only_folder(mounted: object, scene: Path, tmp_path: Path) -> None:
     disk = mounted("ro,size=64k")  # type: ignore[operator]
-    error = refused(tmp_path, Step(scene, disk / "out.png", processors=("inverter",)), OutputNotWritable, "read-only")
+    error = refused(
+        tmp_path, Step(scene, disk / "out.png", processors=("inverter",)), OutputNotWritable, "read-only"
+    )
     assert error.exit_code == 21

@@ -60,7 +60,9 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, processors: str) -> N
     assert SEGMENTS // 2 <= kept < SEGMENTS
     assert not (tmp_path / "out.mp4").exists()
 
-    again = subprocess.run(command(tmp_path, processors), cwd=ROOT, env=environment, capture_output=True, text=True)
+    again = subprocess.run(
+        command(tmp_path, processors), cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert again.returncode == 0, again.stderr
     assert int(again.stdout) == kept
     assert times(tmp_path / "out.mp4") == times(tmp_path / "whole.mp4")

@@ -135,7 +135,9 @@ def test_without_looking_ahead_such_faces_are_missed(tmp_path: Path) -> None:
     with fake_engine(tmp_path) as engine:
         result = run(engine, clip, tmp_path / "out.mp4", "marker")
         assert result.faces == 58
-        result = run(engine, clip, tmp_path / "out.mp4", "marker", face_tracker_score=0.3, target_frame_amount=3)
+        result = run(
+            engine, clip, tmp_path / "out.mp4", "marker", face_tracker_score=0.3, target_frame_amount=3
+        )
         assert result.faces == 60
 
 
@@ -202,7 +204,9 @@ def test_sizes(
     assert (info.width, info.height) == size
 
 
-def test_transparency_reaches_formats_that_hold_it_and_becomes_white_in_others(engine: Engine, tmp_path: Path) -> None:
+def test_transparency_reaches_formats_that_hold_it_and_becomes_white_in_others(
+    engine: Engine, tmp_path: Path
+) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 6, sound=False)
     run(engine, clip, tmp_path / "out.webm", "cutout")
     run(engine, clip, tmp_path / "out.mp4", "cutout")
@@ -297,7 +301,9 @@ def test_few_frames_are_in_flight(counting: Counting, clip: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_cancel_is_seen_within_one_frame(counting: Counting, clip: Path, tmp_path: Path, threads: int) -> None:
+def test_cancel_is_seen_within_one_frame(
+    counting: Counting, clip: Path, tmp_path: Path, threads: int
+) -> None:
     cancel = Cancel()
     counting.act = lambda index: cancel.set() if index == 36 else None
     settings = {"threads": threads, "segment_seconds": 1.0}
@@ -325,14 +331,18 @@ def test_a_cancelled_run_does_not_begin(engine: Engine, clip: Path, tmp_path: Pa
     assert left_over(tmp_path) == []
 
 
-def test_a_broken_processor_ends_the_run_with_its_own_error(engine: Engine, clip: Path, tmp_path: Path) -> None:
+def test_a_broken_processor_ends_the_run_with_its_own_error(
+    engine: Engine, clip: Path, tmp_path: Path
+) -> None:
     with pytest.raises(RuntimeError, match="this processor is broken"):
         run(engine, clip, tmp_path / "out.mp4", "failing")
     assert no_threads_left()
     assert left_over(tmp_path) == []
 
 
-def test_an_error_of_the_analysis_ends_the_run(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_analysis_ends_the_run(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(self: FakeTracker, image: Any, index: int) -> Any:
         raise MemoryError("too little")
 
@@ -408,7 +418,11 @@ def test_changed_options_or_files_are_other_work(counting: Counting, clip: Path,
     copy.write_bytes(clip.read_bytes())
     cancel = Cancel()
     counting.act = lambda index: cancel.set() if index == 55 else None
-    changes: list[dict[str, Any]] = [{"output_video_quality": 70}, {"trim_frame_end": 90}, {"inverter_strength": 9}]
+    changes: list[dict[str, Any]] = [
+        {"output_video_quality": 70},
+        {"trim_frame_end": 90},
+        {"inverter_strength": 9},
+    ]
     with fake_engine(
         tmp_path, counting.analyser, processors={"inverter": counting}, segment_seconds=1.0, threads=1
     ) as engine:
@@ -423,7 +437,9 @@ def test_changed_options_or_files_are_other_work(counting: Counting, clip: Path,
         assert [resumed(**change) for change in changes] == [0, 0, 0]
         os.utime(copy, ns=(1, 1))
         assert resumed() == 0
-        make = Step(copy, tmp_path / "other.mp4", processors=("inverter",), options={"output_audio_volume": 50})
+        make = Step(
+            copy, tmp_path / "other.mp4", processors=("inverter",), options={"output_audio_volume": 50}
+        )
         cancel = Cancel()
         counting.act = lambda index: cancel.set() if index == 55 else None
         with pytest.raises(Canceled):

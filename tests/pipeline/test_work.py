@@ -26,7 +26,9 @@ def test_a_kept_segment_is_found_again_and_an_unfinished_one_is_not(tmp_path: Pa
         assert sorted(path.name for path in area.folder.iterdir()) == ["seg0000.json", "seg0000.mkv"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"frames": 1}', '{"frames": "x", "faces": 0, "warnings": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"frames": 1}', '{"frames": "x", "faces": 0, "warnings": []}']
+)
 def test_a_segment_without_a_readable_note_is_made_again(tmp_path: Path, text: str) -> None:
     with open_area(tmp_path, "abc", cancel=Cancel()) as area:
         (area.folder / "seg.mkv").write_bytes(b"x")

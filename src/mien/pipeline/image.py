@@ -60,7 +60,9 @@ def _check_faces(job: Job, frame: FrameContext) -> None:
     if not plan.needs_faces or frame.selected:
         return
     found = len(frame.faces)
-    reason = "shows no face" if not found else f"shows {found} faces, but the face selector chooses none of them"
+    reason = (
+        "shows no face" if not found else f"shows {found} faces, but the face selector chooses none of them"
+    )
     if all(link.processor.needs_faces for link in plan.chain):
         raise NoFace(f"{plan.step.target} {reason}.")
     job.notice(f"{plan.step.target} {reason}; processors that need faces left it as it is.")

@@ -45,7 +45,9 @@ class FrameExtractionOptions(Options):
         "png", help="Accepted for compatibility; there are no temporary frames.", advanced=True
     )
     temp_pixel_format: Literal["bgr24", "bgra"] = option(
-        "bgr24", help="Accepted for compatibility; transparency is kept where the output can hold it.", advanced=True
+        "bgr24",
+        help="Accepted for compatibility; transparency is kept where the output can hold it.",
+        advanced=True,
     )
 
 
@@ -57,24 +59,31 @@ class OutputOptions(Options):
     title: ClassVar[str] = "Output"
 
     image_quality: int = option(80, ge=0, le=100, step=1, help="Quality of JPEG, WebP and AVIF pictures.")
-    image_scale: float = option(1.0, ge=0.25, le=8.0, step=0.25, help="Size of a picture relative to the target.")
+    image_scale: float = option(
+        1.0, ge=0.25, le=8.0, step=0.25, help="Size of a picture relative to the target."
+    )
     audio_encoder: AudioEncoder | None = option(
         None, help="Encoder of the sound; unset: the sound is copied where the output can hold it."
     )
-    audio_quality: int = option(80, ge=0, le=100, step=1, help="Quality of the sound where it is encoded anew.")
+    audio_quality: int = option(
+        80, ge=0, le=100, step=1, help="Quality of the sound where it is encoded anew."
+    )
     audio_volume: int = option(100, ge=0, le=100, step=1, help="Volume of the sound; 0 leaves it out.")
     video_encoder: VideoEncoder | None = option(
         None, help="Encoder of the video; unset: the usual one of the output's format."
     )
     video_preset: Preset = option("veryfast", help="How much time the encoder takes to save space.")
     video_quality: int = option(80, ge=0, le=100, step=1, help="Quality of the video.")
-    video_scale: float = option(1.0, ge=0.25, le=8.0, step=0.25, help="Size of a video relative to the target.")
+    video_scale: float = option(
+        1.0, ge=0.25, le=8.0, step=0.25, help="Size of a video relative to the target."
+    )
     video_fps: float | None = option(
         None,
         help="Frames per second, 1 to 60: frames are dropped or repeated; unset: the target's own timestamps.",
     )
     hdr: Literal["tonemap", "refuse"] = option(
-        "tonemap", help="What to do with a video in high dynamic range: convert it to the ordinary one, or refuse it."
+        "tonemap",
+        help="What to do with a video in high dynamic range: convert it to the ordinary one, or refuse it.",
     )
     marking: bool = option(
         True, help="Write into the output that it was changed by a program, and how; readable by machines."

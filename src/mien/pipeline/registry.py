@@ -67,7 +67,9 @@ def _load(point: EntryPoint) -> AnyProcessor:
     try:
         found = point.load()
         processor = found() if isinstance(found, type) else found
-    except Exception as error:  # other people's code: whatever it raises must not end the run without its name
+    except (
+        Exception
+    ) as error:  # other people's code: whatever it raises must not end the run without its name
         raise PluginError(f"The processor {point.name} ({point.value}) cannot be loaded: {error}.") from error
     if not isinstance(processor, Processor):
         raise PluginError(f"The processor {point.name} ({point.value}) is not a Processor.")

@@ -182,7 +182,9 @@ def _selector(job: Job, info: MediaInfo, size: tuple[int, int]) -> Selector:
         return make_selector(options)
     frame = read_frame(plan.step.target, options.reference_frame, job.settings.max_pixels, info)
     faces = job.analyser.faces(resized(frame, *size))
-    return make_selector(options, reference=face_at(sort_faces(faces, options.order), options.reference_position))
+    return make_selector(
+        options, reference=face_at(sort_faces(faces, options.order), options.reference_position)
+    )
 
 
 def _is_transparent(job: Job, video: VideoInfo) -> bool:

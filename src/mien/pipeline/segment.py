@@ -91,9 +91,7 @@ class SegmentRun:
                 out.put(shot)
             self.tally.warnings += reader.warnings
 
-    def _analyse(
-        self, inbox: Channel[Shot], out: Channel[tuple[Shot, Future[Finished]]], crew: Crew
-    ) -> None:
+    def _analyse(self, inbox: Channel[Shot], out: Channel[tuple[Shot, Future[Finished]]], crew: Crew) -> None:
         started = False
         with out:
             for shot, observed in self._observed(inbox):
@@ -110,7 +108,9 @@ class SegmentRun:
         tracker = self._tracker()
         for shot in inbox:
             self._job.cancel.raise_if_set()
-            observed = Observed((), index=shot.index) if tracker is None else tracker.update(shot.image, shot.index)
+            observed = (
+                Observed((), index=shot.index) if tracker is None else tracker.update(shot.image, shot.index)
+            )
             yield from window.push(shot, observed)
         yield from window.finish()
 
@@ -132,9 +132,7 @@ class SegmentRun:
         """Frames of the warm-up are worked on only for the sake of what processors remember."""
         return shot.role == "shown" or (shot.role == "before" and self._job.plan.sequential)
 
-    def _process(
-        self, shot: Shot, observed: Observed, selected: tuple[Face, ...], cut: bool
-    ) -> Finished:
+    def _process(self, shot: Shot, observed: Observed, selected: tuple[Face, ...], cut: bool) -> Finished:
         job = self._job
         job.cancel.raise_if_set()
         known = job.plan.needs_faces
@@ -172,4 +170,3 @@ class SegmentRun:
             tally.frames += len(shot.stamps)
             tally.faces += faces
             job.meter.advance()
-
