@@ -13,11 +13,13 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 BITS = 10
 BLOCK = 16
+
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
 
 _ENCODERS = {"webm": ("libvpx-vp9", "libopus"), "avi": ("mpeg4", "libmp3lame"), "ts": ("libx264", "aac")}
 _FAST = {
@@ -138,10 +140,8 @@ def _video(
             ramp = np.linspace(0, 255, stored.shape[1]).astype(np.uint8)
             stored = np.dstack((stored, np.broadcast_to(ramp, stored.shape[:2])))
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), "bgra" if alpha else "bgr24")
-        if matrix is not None:
-            frame = reformatter.reformat(frame, format=pixel_format, dst_colorspace=matrix, dst_color_range=1)
-        else:
-            frame = reformatter.reformat(frame, format=pixel_format)
+        made = {} if matrix is None else {"dst_colorspace": matrix, "dst_color_range": 1}
+        frame = reformatter.reformat(frame, format=pixel_format, interpolation=_EXACT, **made)
         frame.pts, frame.time_base = time, time_base
         yield from stream.encode(frame)
     yield from stream.encode(None)

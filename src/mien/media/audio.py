@@ -156,7 +156,9 @@ def _copied_packets(
 
 
 def _priming(stream: AudioStream, output: OutputContainer) -> Fraction:
-    """Seconds of lead-in that the container stores as such: Matroska does for Opus, whose header says how much."""
+    """Seconds of lead-in that the container stores as such: Matroska does for Opus, whose header
+    says how much.
+    """
     context = stream.codec_context
     header = context.extradata or b""
     if context.codec.canonical_name != "opus" or output.format.name not in ("matroska", "webm"):

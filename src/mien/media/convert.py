@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mien.media import color
 from mien.media.orientation import Orientation
+from mien.media.tonemap import ToneMapper
 from mien.types import ColorTags, Frame
 
 # FFmpeg's matrix numbers -> those of its scaler.
@@ -29,12 +30,6 @@ SCALER_MATRIX: Final = {
     color.BT2020: 9,
     10: 9,
 }
-
-# Tone mapping to SDR inside FFmpeg's scaler: perceptual intent keeps highlights, at 203 nits about 60 %
-# of the scale.
-_TONEMAP: Final = (
-    "out_primaries=bt709:out_transfer=bt709:out_color_matrix=bt709:out_range=tv:intent=perceptual"
-)
 
 
 class FrameConverter:
@@ -50,7 +45,8 @@ class FrameConverter:
         self._size = size
         self._tags = tags
         self._orientation = orientation
-        self._format = "bgra" if alpha else "bgr24"
+        self._tonemap = ToneMapper(tags.transfer) if color.is_hdr(tags) else None
+        self._format = "bgr48le" if self._tonemap else "bgra" if alpha else "bgr24"
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> tuple[Frame, NDArray[np.uint8] | None]:
@@ -60,6 +56,8 @@ class FrameConverter:
         """
         array: NDArray[Any] = self._reformat(frame).to_ndarray()
         alpha = None
+        if self._tonemap is not None:
+            array = self._tonemap(array)
         if self._format == "bgra":
             alpha = self._orientation.apply(np.ascontiguousarray(array[:, :, 3]))
             array = cv2.cvtColor(array, cv2.COLOR_BGRA2BGR)
@@ -86,22 +84,17 @@ class FrameConverter:
         )
 
 
-class FrameFilter:
-    """A filter chain that gives one frame for each frame: deinterlacing, tone mapping, or both.
+class Deinterlacer:
+    """One progressive frame for each interlaced one, by motion-adaptive interpolation of the missing lines.
 
-    It may hold a frame back; ``flush`` gives what is left. Times of the frames are kept.
+    It holds a frame back; ``flush`` gives what is left. Times of the frames are kept.
     """
 
-    def __init__(
-        self, frame: VideoFrame, time_base: Fraction, tags: ColorTags, *, deinterlace: bool, tonemap: bool
-    ) -> None:
+    def __init__(self, frame: VideoFrame, time_base: Fraction, tags: ColorTags) -> None:
         self._graph = Graph()
         self._time_base = time_base
         nodes = [self._graph.add("buffer", _buffer_arguments(frame, time_base, tags))]
-        if deinterlace:
-            nodes.append(self._graph.add("bwdif", "mode=send_frame:parity=auto:deint=all"))
-        if tonemap:
-            nodes.append(self._graph.add("scale", _TONEMAP))
+        nodes.append(self._graph.add("bwdif", "mode=send_frame:parity=auto:deint=all"))
         nodes.append(self._graph.add("buffersink"))
         self._graph.link_nodes(*nodes).configure()
         self._times: list[int | None] = []

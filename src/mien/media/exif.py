@@ -24,7 +24,9 @@ _KEPT: Final = (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298)
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Tags of one image file directory: number -> (type, raw bytes), and where each entry's value field is."""
+    """Tags of one image file directory: number -> (type, raw bytes), and where each entry's value
+    field is.
+    """
 
     order: str
     entries: Mapping[int, tuple[int, bytes]]

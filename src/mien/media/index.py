@@ -51,5 +51,7 @@ def read_index(path: Path, sniffed: Sniffed | None = None) -> FrameIndex:
 
 
 def timestamp(packet: av.Packet[Any], format: str) -> int | None:
-    """When the frame of a packet is shown. AVI stores no such times: there the order of packets is all there is."""
+    """When the frame of a packet is shown. AVI stores no such times: there the order of packets is
+    all there is.
+    """
     return packet.dts if format == "avi" or packet.pts is None else packet.pts

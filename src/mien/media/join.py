@@ -23,6 +23,7 @@ from mien.media.audio import AudioPlan, Track, Window
 from mien.media.container import fraction, input_errors, muxing_errors, open_input
 from mien.media.encoders import CONTAINERS, container_of
 from mien.media.index import read_index
+from mien.media.probe import alpha_decoder
 from mien.media.segment import Segment
 
 _PART_DEMUXERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,nut"
@@ -181,8 +182,8 @@ def _add_video(target: OutputContainer, part: Path, time_base: Fraction, stack: 
     stream.time_base = time_base
     if template.codec_context.codec.canonical_name == "hevc" and target.format.name in ("mp4", "mov"):
         stream.codec_context.codec_tag = "hvc1"
-    if "alpha_mode" in template.metadata:
-        stream.metadata["alpha_mode"] = template.metadata["alpha_mode"]
+    if alpha_decoder(template) is not None:
+        stream.metadata["alpha_mode"] = "1"
     return stream
 
 
@@ -237,7 +238,9 @@ def _track(
 
 
 def _source_window(segments: Sequence[Segment], clock: _Source) -> Window:
-    """The sound that belongs to the pictures: all of it, unless frames were cut off at the beginning or the end."""
+    """The sound that belongs to the pictures: all of it, unless frames were cut off at the beginning
+    or the end.
+    """
     last = segments[-1]
     start = segments[0].start_pts * clock.time_base if segments[0].first_index > 0 else None
     trimmed = last.first_index + last.frame_count < clock.frame_count

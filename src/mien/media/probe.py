@@ -95,7 +95,8 @@ def sample_aspect_of(frame: VideoFrame, stream: VideoStream, orientation: Orient
 
 def alpha_decoder(stream: VideoStream) -> str | None:
     """Name of the decoder that keeps the alpha of VP8 and VP9 streams, which FFmpeg's own decoders drop."""
-    if stream.metadata.get("alpha_mode") == "1":
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1":
         return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
     return None
 

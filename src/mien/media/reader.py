@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mien.errors import CorruptMedia, UnsupportedMedia
 from mien.media import color
 from mien.media.container import input_errors, open_input, video_stream
-from mien.media.convert import FrameConverter, FrameFilter
+from mien.media.convert import Deinterlacer, FrameConverter
 from mien.media.index import timestamp
 from mien.media.orientation import Orientation
 from mien.media.probe import MAX_PIXELS, alpha_decoder, orientation_of, probe
@@ -134,28 +134,21 @@ class VideoReader:
     def _converter(self, frame: VideoFrame) -> FrameConverter:
         size = (self.video.width, self.video.height)
         orientation = self._orientation
-        return FrameConverter(orientation.size(*size), self.color, orientation, alpha=self.video.has_alpha)
+        return FrameConverter(orientation.size(*size), self._tags, orientation, alpha=self.video.has_alpha)
 
     def _filtered(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, int]]:
-        """Frames with their times, through deinterlacing and tone mapping where the source needs it."""
+        """Frames with their times, deinterlaced where the source needs it."""
         self._orientation = Orientation()
-        chain: FrameFilter | None = None
+        chain: Deinterlacer | None = None
         seen = 0
         for frame in frames:
             if not seen:
                 self._orientation = orientation_of(frame)
             seen += 1
-            if not (self._deinterlace or self.video.is_hdr):
+            if not self._deinterlace:
                 yield frame, int(frame.pts or 0)
                 continue
-            if chain is None:
-                chain = FrameFilter(
-                    frame,
-                    self.video.time_base,
-                    self._tags,
-                    deinterlace=self._deinterlace,
-                    tonemap=self.video.is_hdr,
-                )
+            chain = chain or Deinterlacer(frame, self.video.time_base, self._tags)
             for ready in chain.push(frame):
                 yield ready, int(ready.pts or 0)
         if chain is not None:
