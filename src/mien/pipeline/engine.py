@@ -98,7 +98,7 @@ class Engine:
             frames=outcome.frames,
             seconds=time.monotonic() - started,
             faces=outcome.faces,
-            models=plan.models,
+            models=job.models,
             notices=tuple(notices),
             resumed_segments=outcome.resumed_segments,
         )
@@ -121,11 +121,11 @@ class Engine:
 
     def _prepare(self, plan: Plan, meter: Meter, cancel: Cancel, notice: Notice) -> Job:
         """Bring the models, and let every processor prepare itself."""
-        from mien.pipeline.job import Job
+        from mien.pipeline.job import Job, models_of
         from mien.processors.base import RunContext
 
         analyser = self._analyser(plan.settings_of)
-        wanted = (*plan.models, *(analyser.models() if plan.needs_faces else ()))
+        wanted = models_of(plan, analyser)
         meter.start("models", len(wanted))
         self.models.fetch(wanted)
         cancel.raise_if_set()

@@ -24,7 +24,6 @@ IRRELEVANT = ("audio_", "image_", "marking")
 def identity_of(job: Job, spec: VideoSpec) -> str:
     """The identity of a video's work: 32 hex digits."""
     plan, settings = job.plan, job.settings
-    models = (*plan.models, *(job.analyser.models() if plan.needs_faces else ()))
     return hash_of(
         {
             "layout": LAYOUT,
@@ -36,7 +35,7 @@ def identity_of(job: Job, spec: VideoSpec) -> str:
             "processors": [
                 (link.name, _code_of(link.processor), link.options.model_dump()) for link in plan.chain
             ],
-            "models": {id: _model(job.store, id) for id in models},
+            "models": {id: _model(job.store, id) for id in job.models},
             "runtime": (settings.providers, settings.precision, settings.segment_seconds),
             "encoding": str(spec),
         }

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from mien.settings import Settings
 
 
+def models_of(plan: Plan, analyser: Analyser) -> tuple[str, ...]:
+    """Catalogue entries of processors and analysis, each once."""
+    found = (*plan.models, *(analyser.models() if plan.needs_faces else ()))
+    return tuple(dict.fromkeys(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Everything that is needed to work on frames; shared by all threads of one run."""
@@ -30,6 +36,11 @@ class Job:
     meter: Meter
     cancel: Cancel
     notice: Callable[[str], None]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Catalogue entries that the step uses, each once."""
+        return models_of(self.plan, self.analyser)
 
     def process(self, frame: FrameContext) -> None:
         """Run all processors on one frame, in their order."""

@@ -122,7 +122,7 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         before=WARM_UP + lookahead if remembers else 0,
         lookahead=lookahead,
         hold=plan.lookahead,
-        workers=1 if plan.sequential else job.settings.threads or os.cpu_count() or 1,
+        workers=1 if plan.sequential else job.settings.threads or _cores(),
         interval=0.0 if plan.lookahead and "face_tracker_interval" not in plan.values else None,
     )
     spec = VideoSpec(
@@ -139,6 +139,13 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         container=plan.output_format,
     )
     return scene, spec
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def even(length: float) -> int:
