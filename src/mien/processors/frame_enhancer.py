@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -33,6 +34,9 @@ ModelName = Literal[
     "ultra_sharp_x4",
     "ultra_sharp_2_x4",
 ]
+
+LARGE_TILE = 512
+"""Side of a tile, in pixels, from which on the network's memory is given back after every tile."""
 
 
 class FrameEnhancerOptions(Options):
@@ -75,8 +79,12 @@ class FrameEnhancer(Processor[FrameEnhancerOptions, "Upscaler"]):
         """Open the network. Raises ModelMissing or ModelCorrupt."""
         from mien.processors.frame_enhance.upscaler import Upscaler
 
-        session = run.runtime.load(run.models.path(options.model))
         params = run.models.catalogue[options.model].params
+        session = run.runtime.load(
+            run.models.path(options.model),
+            low_memory=params["tile"][0] >= LARGE_TILE,
+            threads=_threads(run),
+        )
         return Upscaler.of(options.model, params, session, options.blend / 100, run.compat)
 
     def process(self, frame: FrameContext, state: Upscaler) -> None:
@@ -93,3 +101,8 @@ class FrameEnhancer(Processor[FrameEnhancerOptions, "Upscaler"]):
         """Size of the frame after this processor."""
         scale = scale_of(options.model)
         return width * scale, height * scale
+
+
+def _threads(run: RunContext) -> int:
+    """Threads inside the network: the frames of a video are enlarged at the same time, a picture is alone."""
+    return (run.models.settings.threads or os.cpu_count() or 1) if run.target.kind == "image" else 1
