@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from mien.faces.options import GROUPS as FACE_GROUPS
 from mien.options import Options, option
+from mien.processors.voice.options import VoiceOptions
 
 VideoEncoder = Literal[
     "libx264",
@@ -112,6 +113,7 @@ class WorkflowOptions(Options):
 
 GROUPS: tuple[type[Options], ...] = (
     *FACE_GROUPS,
+    VoiceOptions,
     FrameExtractionOptions,
     OutputOptions,
     WorkflowOptions,
