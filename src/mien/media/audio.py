@@ -273,11 +273,8 @@ def _encoder_stream(output: OutputContainer, stream: AudioStream, name: str, qua
     context.format = next(
         (f for f in ("fltp", "flt", "s16p", "s16") if f in formats), formats[0] if formats else "s16"
     )
-    source: Any = stream.codec_context
-    channels = source.channels
-    context.layout = (
-        source.layout.name if channels <= 2 else "stereo" if name == "libmp3lame" else _layout(channels)
-    )
+    channels = stream.codec_context.channels
+    context.layout = "stereo" if name == "libmp3lame" and channels > 2 else _layout(channels)
     if name in _BIT_RATES:
         low, high = _BIT_RATES[name]
         per_pair = low + (high - low) * quality / 100
@@ -289,7 +286,7 @@ def _encoder_stream(output: OutputContainer, stream: AudioStream, name: str, qua
 
 def _layout(channels: int) -> str:
     """The usual layout of so many channels, which every encoder knows."""
-    return {6: "5.1", 8: "7.1"}.get(channels, "stereo")
+    return {1: "mono", 6: "5.1", 8: "7.1"}.get(channels, "stereo")
 
 
 def _rate(wanted: int, known: Any) -> int:

@@ -180,8 +180,12 @@ def _add_video(target: OutputContainer, part: Path, time_base: Fraction, stack: 
     template = stack.enter_context(_open_part(part)).streams.video[0]
     stream: Any = target.add_stream_from_template(template, opaque=True)
     stream.time_base = time_base
-    if template.codec_context.codec.canonical_name == "hevc" and target.format.name in ("mp4", "mov"):
+    codec = template.codec_context.codec.canonical_name
+    if codec == "hevc" and target.format.name in ("mp4", "mov"):
         stream.codec_context.codec_tag = "hvc1"
+    elif codec == "rawvideo":
+        # Bare pictures are known by this tag alone; without it they would pass for RGB.
+        stream.codec_context.codec_tag = template.codec_context.codec_tag
     if alpha_decoder(template) is not None:
         stream.metadata["alpha_mode"] = "1"
     return stream
