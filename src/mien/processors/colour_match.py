@@ -1,7 +1,7 @@
 """Give one picture the colours of another: by their low frequencies, and by how alike their colours are.
 
 The method is FaceFusion 3.8.1's. ``compat=True`` repeats its four passes; otherwise one pass does, which on smooth
-pictures differs by at most three of 255 levels and costs a fifth.
+pictures differs by at most four of 255 levels (what the passes lose by cutting off fractions) and costs a fifth.
 """
 
 from __future__ import annotations
