@@ -20,6 +20,11 @@
     │   └── ModelForbidden         model_forbidden
     ├── ProviderError              provider_failed
     ├── OutOfMemory                out_of_memory
+    ├── JobError                   job_refused
+    │   ├── JobExists              job_exists
+    │   ├── JobMissing             job_missing
+    │   ├── JobBusy                job_busy
+    │   └── JobUnreadable          job_unreadable
     └── Canceled                   canceled
 
 An error is one sentence for its reader: what is wrong with which input, and what to do. It knows its stable
@@ -194,6 +199,40 @@ class OutOfMemory(MienError, MemoryError):
     exit_code = 41
     http_status = 503
     retryable = True
+
+
+class JobError(MienError):
+    """A job does not allow what was asked for in the state that it is in."""
+
+    code = "job_refused"
+    http_status = 409
+
+
+class JobExists(JobError):
+    """There is a job of that id already."""
+
+    code = "job_exists"
+
+
+class JobMissing(JobError):
+    """There is no job of that id."""
+
+    code = "job_missing"
+    http_status = 404
+
+
+class JobBusy(JobError):
+    """Another process is running the job."""
+
+    code = "job_busy"
+    retryable = True
+
+
+class JobUnreadable(JobError):
+    """What is stored of the job cannot be understood."""
+
+    code = "job_unreadable"
+    http_status = 500
 
 
 class Canceled(MienError):
