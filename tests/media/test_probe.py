@@ -1,6 +1,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -129,6 +130,21 @@ def test_only_the_demuxer_that_fits_is_allowed(tmp_path: Path) -> None:
             open_input(playlist, Sniffed("video", format)).close()
     with pytest.raises(UnsafeInput):
         probe(playlist)
+
+
+def test_tags_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    clip = make_clip(tmp_path / "clip.mp4", frames=2)
+    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
+        target.metadata["title"] = "A title in UTF-8"
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"A title in", b"A t\xeftle in"))
+    tags = {key.lower(): value for key, value in probe(path).tags.items()}
+    assert tags["title"] == "A t\ufffdtle in UTF-8"
 
 
 def test_the_public_names() -> None:

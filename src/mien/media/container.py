@@ -43,6 +43,11 @@ _DEMUXERS: Final = {
 # said aloud.
 _PROBING: Final = {"probesize": "5000000", "analyzeduration": "5000000"}
 
+# Tags that are no UTF-8 must not stop a file from being opened: PyAV 19 sees to that itself, 18 on request.
+_METADATA: Final[dict[str, Any]] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
 
 def open_input(path: Path, sniffed: Sniffed | None = None) -> InputContainer:
     """Open a video or sound file by path with the one demuxer that fits its content.
@@ -56,7 +61,8 @@ def open_input(path: Path, sniffed: Sniffed | None = None) -> InputContainer:
         raise UnsupportedMedia(f"{path} is a picture, not a video.")
     options = {"format_whitelist": demuxer, "protocol_whitelist": "file", **_PROBING}
     with input_errors(path):
-        return av.open(str(path.absolute()), "r", options=options, metadata_errors="replace")
+        container: InputContainer = av.open(str(path.absolute()), "r", options=options, **_METADATA)
+    return container
 
 
 @contextmanager
@@ -92,6 +98,14 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
             return stream
     raise UnsupportedMedia(f"{path} has no video stream.")
+
+
+def tags_of(entry: Any) -> dict[str, str]:
+    """The tags of a container or stream; bytes that are no UTF-8 become replacement characters."""
+    return {
+        key: value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        for key, value in entry.metadata.items()
+    }
 
 
 def fraction(value: Any, default: Fraction = Fraction(0)) -> Fraction:

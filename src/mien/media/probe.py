@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from mien.errors import CorruptMedia, MediaTooLarge, UnsupportedMedia
 from mien.media.color import is_hdr
-from mien.media.container import fraction, input_errors, open_input, video_stream
+from mien.media.container import fraction, input_errors, open_input, tags_of, video_stream
 from mien.media.headers import read_header
 from mien.media.index import FrameIndex, read_index
 from mien.media.orientation import UPRIGHT, Orientation, from_display_matrix
@@ -59,15 +59,16 @@ def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """What makes a decoded frame upright, from its display matrix."""
-    # The stubs say a mapping of names; it is one of types, and iterates over the values.
-    blocks: list[Any] = list(frame.side_data)
-    data = next((block for block in blocks if block.type == SideDataType.DISPLAYMATRIX), None)
-    if data is None:
+    # What iterating over it yields differs between versions of PyAV; looking up does not.
+    blocks: Any = frame.side_data
+    try:
+        data = blocks[SideDataType.DISPLAYMATRIX]
+    except KeyError:
         return UPRIGHT
     return from_display_matrix([int(n) for n in np.frombuffer(bytes(data)[:36], np.int32)])
 
 
-def tags_of(frame: VideoFrame) -> ColorTags:
+def color_of(frame: VideoFrame) -> ColorTags:
     """The colour description that a decoded frame carries."""
     full = {1: False, 2: True}.get(int(frame.color_range))
     return ColorTags(int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc), full)
@@ -109,7 +110,7 @@ def _video_info(container: InputContainer, path: Path, sniffed: Sniffed, max_pix
     check_pixels(path, frame.width, frame.height, max_pixels)
     orientation = orientation_of(frame)
     width, height = orientation.size(frame.width, frame.height)
-    color = tags_of(frame)
+    color = color_of(frame)
     index = read_index(path, sniffed)
     rate = _rate(stream, index)
     video = VideoInfo(
@@ -130,8 +131,8 @@ def _video_info(container: InputContainer, path: Path, sniffed: Sniffed, max_pix
         is_interlaced=frame.interlaced_frame,
     )
     duration = float((index.times[-1] - index.times[0]) * index.time_base + 1 / rate)
-    tags = {key: str(value) for key, value in container.metadata.items()}
-    return MediaInfo("video", sniffed.format, width, height, duration, video, _first_audio(container), tags)
+    audio, tags = _first_audio(container), tags_of(container)
+    return MediaInfo("video", sniffed.format, width, height, duration, video, audio, tags)
 
 
 def _rate(stream: VideoStream, index: FrameIndex) -> Fraction:
@@ -152,7 +153,7 @@ def _audio_info(container: InputContainer, path: Path, sniffed: Sniffed) -> Medi
     if audio is None:
         raise UnsupportedMedia(f"{path} has neither a video nor an audio stream.")
     duration = (container.duration or 0) / 1_000_000
-    return MediaInfo("audio", sniffed.format, 0, 0, duration, None, audio, dict(container.metadata))
+    return MediaInfo("audio", sniffed.format, 0, 0, duration, None, audio, tags_of(container))
 
 
 def _first_audio(container: InputContainer) -> AudioInfo | None:
