@@ -28,6 +28,8 @@ def with_models(
     of this. A choice that differs from the default is told in one notice.
     """
     chosen = dict(values)
+    if values.get("compat") == "facefusion":
+        return chosen
     for name, processor in chain.items():
         item = _model_option(processor.Options)
         if item is None or item.key in values:

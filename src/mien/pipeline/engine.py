@@ -100,6 +100,7 @@ class Engine:
             faces=outcome.faces,
             models=job.models,
             notices=tuple(notices),
+            content=outcome.content,
             resumed_segments=outcome.resumed_segments,
         )
 
@@ -121,11 +122,16 @@ class Engine:
 
     def _prepare(self, plan: Plan, meter: Meter, cancel: Cancel, notice: Notice) -> Job:
         """Bring the models, and let every processor prepare itself."""
+        from mien.pipeline.analysis import choose_analyser
         from mien.pipeline.job import Job, models_of
+        from mien.pipeline.policy import make_policy, policy_models
         from mien.processors.base import RunContext
 
-        analyser = self._analyser(plan.settings_of)
-        wanted = models_of(plan, analyser)
+        if self._make_analyser is None:
+            analyser = choose_analyser(plan, self.models, self.runtime)
+        else:
+            analyser = self._analyser(plan.settings_of)
+        wanted = (*models_of(plan, analyser), *policy_models(plan, self.models))
         meter.start("models", len(wanted))
         self.models.fetch(wanted)
         cancel.raise_if_set()
@@ -137,13 +143,15 @@ class Engine:
             target=plan.target,
             settings_of=plan.settings_of,
             notice=notice,
+            compat=plan.compat,
         )
         states = []
         for link in plan.chain:
             states.append(link.processor.prepare(run, link.options))
             cancel.raise_if_set()
         meter.advance(len(wanted))
-        return Job(plan, self.settings, self.models, tuple(states), analyser, meter, cancel, notice)
+        policy = make_policy(plan, self.models, self.runtime)
+        return Job(plan, self.settings, self.models, tuple(states), analyser, policy, meter, cancel, notice)
 
     def _analyser(self, options_of: Callable[[type[Options]], Any]) -> Analyser:
         from mien.faces.analyser import make_analyser

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mien.errors import NoFace
-from mien.faces.options import SelectorOptions
-from mien.faces.select import make_selector
 from mien.media.images import Picture, read_image, write_image
+from mien.pipeline.finding import make_finder
 from mien.pipeline.job import Job, Outcome
+from mien.pipeline.policy import Verdict, check_sources
 from mien.pipeline.resize import resized
 from mien.processors.base import FrameContext
 from mien.safety.marking import UNMARKED_FORMATS, tags_for
@@ -22,6 +22,7 @@ def run_image(job: Job) -> Outcome:
     for note in picture.notes:
         job.notice(note)
     job.cancel.raise_if_set()
+    content = _check_content(job, picture)
     frame = _frame_of(job, picture)
     _check_faces(job, frame)
     job.process(frame)
@@ -35,7 +36,7 @@ def run_image(job: Job) -> Outcome:
     job.cancel.raise_if_set()
     _write(job, done)
     job.meter.advance()
-    return Outcome(1, faces)
+    return Outcome(1, faces, content)
 
 
 def _frame_of(job: Job, picture: Picture) -> FrameContext:
@@ -43,27 +44,37 @@ def _frame_of(job: Job, picture: Picture) -> FrameContext:
     height, width = (max(round(length * scale), 1) for length in picture.pixels.shape[:2])
     target = resized(picture.pixels, width, height)
     alpha = None if picture.alpha is None else resized(picture.alpha, width, height)
+    found = make_finder(job.plan, job.analyser, lambda number: target, is_clip=False).still(target)
     return FrameContext(
         image=target.copy(),
         target=target,
         index=0,
         time=0.0,
-        find_faces=lambda: job.analyser.faces(target),
-        select_faces=make_selector(job.plan.settings_of(SelectorOptions)),
+        find_faces=found.faces,
+        select_faces=found.select,
+        analysis=found.analysis,
         alpha=alpha,
         cut=True,
     )
 
 
+def _check_content(job: Job, picture: Picture) -> Verdict:
+    """Judge the target, and outside of compat the sources. Raises UnsafeInput, which names the picture."""
+    step, policy = job.plan.step, job.policy
+    verdict = policy.check(picture.pixels, step.target)
+    return "flagged" if "flagged" in check_sources(job) else verdict
+
+
 def _check_faces(job: Job, frame: FrameContext) -> None:
     plan = job.plan
-    if not plan.needs_faces or frame.selected:
+    if not plan.needs_faces or frame.selected or (plan.lookahead and frame.faces):
         return
     found = len(frame.faces)
     reason = (
         "shows no face" if not found else f"shows {found} faces, but the face selector chooses none of them"
     )
-    if all(link.processor.needs_faces for link in plan.chain):
+    refuses = plan.workflow.no_face == "refuse" and not plan.compat
+    if refuses and all(link.processor.needs_faces for link in plan.chain):
         raise NoFace(f"{plan.step.target} {reason}.")
     job.notice(f"{plan.step.target} {reason}; processors that need faces left it as it is.")
 

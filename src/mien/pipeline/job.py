@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mien.faces.neural.networks import mask_models
+from mien.faces.options import MaskOptions
 from mien.pipeline.plan import Link, Plan
+from mien.pipeline.policy import Policy, Verdict
 from mien.pipeline.progress import Cancel, Meter
 from mien.safety.marking import Marks, OperationKind, marks_for, read_marks
 
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
 
 
 def models_of(plan: Plan, analyser: Analyser) -> tuple[str, ...]:
-    """Catalogue entries of processors and analysis, each once."""
-    found = (*plan.models, *(analyser.models() if plan.needs_faces else ()))
+    """Catalogue entries of processors, masks and analysis, each once."""
+    found = [*plan.models]
+    if plan.needs_faces:
+        found += [*analyser.models(), *mask_models(plan.settings_of(MaskOptions))]
     return tuple(dict.fromkeys(found))
 
 
@@ -33,6 +38,7 @@ class Job:
     states: tuple[Any, ...]
     """What each processor of the chain prepared."""
     analyser: Analyser
+    policy: Policy
     meter: Meter
     cancel: Cancel
     notice: Callable[[str], None]
@@ -70,4 +76,5 @@ class Outcome:
 
     frames: int
     faces: int
+    content: Verdict
     resumed_segments: int = 0

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from mien.faces.options import GROUPS as FACE_GROUPS
 from mien.options import Options, option
 from mien.processors.voice.options import VoiceOptions
+from mien.safety.content import ContentOptions
 
 VideoEncoder = Literal[
     "libx264",
@@ -97,7 +98,7 @@ class OutputOptions(Options):
 
 
 class WorkflowOptions(Options):
-    """The kind of work; accepted for compatibility, since the target decides."""
+    """How the work is done as a whole."""
 
     group: ClassVar[str] = "workflow"
     section: ClassVar[str] = "workflow"
@@ -109,6 +110,15 @@ class WorkflowOptions(Options):
     strategy: Literal["disk", "memory"] = option(
         "memory", help="Accepted for compatibility; work is always done in memory.", advanced=True
     )
+    compat: Literal["off", "facefusion"] = option(
+        "off",
+        key="compat",
+        help="Repeat the arithmetic and the default models of FaceFusion 3.8.1, also where mien does better.",
+        advanced=True,
+    )
+    no_face: Literal["refuse", "keep"] = option(
+        "refuse", help="A picture without a face to work on: refuse it, or write it as it is."
+    )
 
 
 GROUPS: tuple[type[Options], ...] = (
@@ -117,5 +127,6 @@ GROUPS: tuple[type[Options], ...] = (
     FrameExtractionOptions,
     OutputOptions,
     WorkflowOptions,
+    ContentOptions,
 )
-"""The option groups that all steps share: those of face analysis and those of the pipeline itself."""
+"""The option groups that all steps share: of face analysis, of the pipeline itself, of the content policy."""

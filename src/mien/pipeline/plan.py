@@ -61,6 +61,16 @@ class Plan:
         return self.settings_of(FrameExtractionOptions)
 
     @property
+    def workflow(self) -> WorkflowOptions:
+        """How the work is done as a whole."""
+        return self.settings_of(WorkflowOptions)
+
+    @property
+    def compat(self) -> bool:
+        """Whether FaceFusion's arithmetic is repeated."""
+        return self.workflow.compat == "facefusion"
+
+    @property
     def needs_faces(self) -> bool:
         """Whether any processor works on faces."""
         return any(link.processor.needs_faces for link in self.chain)

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mien.faces.options import FrameDistributionOptions, SelectorOptions, TrackerOptions
-from mien.faces.select import Selector, face_at, make_selector, sort_faces
 from mien.media import encoders
 from mien.media.reader import VideoReader
 from mien.media.segments import Segment
 from mien.media.writer import VideoSpec
+from mien.pipeline.finding import Finder, make_finder
 from mien.pipeline.frames import read_frame
 from mien.pipeline.job import Job
 from mien.pipeline.resize import resized
@@ -43,16 +42,11 @@ class Scene:
     """Width and height of the frames that are written."""
     alpha: bool
     """Whether the output holds opacity; if not, transparent parts become white."""
-    selector: Selector
+    finder: Finder
     resampler: Resampler | None
     before: int
     """Frames of warm-up."""
-    lookahead: int
-    hold: int
-    """Frames before the first and after the last sighting in which a face is taken to be there."""
     workers: int
-    interval: float | None
-    """Seconds after which new faces are looked for; None: as the options say."""
 
     @property
     def rate(self) -> float:
@@ -70,7 +64,7 @@ class Scene:
             time_base=self.video.time_base,
             rate=self.video.rate,
             before=0 if segment.start_pts == self.start and not self.is_trimmed else self.before,
-            after=0 if last else self.lookahead,
+            after=0 if last else self.finder.lookahead,
             is_last=last,
         )
 
@@ -107,8 +101,12 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         job.notice(choice.notice)
     work, final = _sizes(job, video)
     resampler = _resampler(job, video, segments[0].start_pts)
-    lookahead = _lookahead(job)
-    remembers = plan.needs_faces or plan.sequential
+    finder = make_finder(
+        plan,
+        job.analyser,
+        lambda number: resized(read_frame(plan.step.target, number, job.settings.max_pixels, info), *work),
+        is_clip=True,
+    )
     scene = Scene(
         info=info,
         video=video,
@@ -117,13 +115,10 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         work_size=work,
         final_size=final,
         alpha=alpha,
-        selector=_selector(job, info, work),
+        finder=finder,
         resampler=resampler,
-        before=WARM_UP + lookahead if remembers else 0,
-        lookahead=lookahead,
-        hold=plan.lookahead,
+        before=finder.lookahead + (WARM_UP if finder.remembers or plan.sequential else 0),
         workers=1 if plan.sequential else job.settings.threads or _cores(),
-        interval=0.0 if plan.lookahead and "face_tracker_interval" not in plan.values else None,
     )
     spec = VideoSpec(
         width=final[0],
@@ -170,28 +165,6 @@ def _resampler(job: Job, video: VideoInfo, start: int) -> Resampler | None:
     if wanted is None or abs(wanted / float(video.rate) - 1) < SAME_RATE:
         return None
     return Resampler(start, video.time_base, Fraction(wanted).limit_denominator(1001))
-
-
-def _lookahead(job: Job) -> int:
-    """What the processors ask for; with a tracker score, as far as neighbouring frames are to help."""
-    plan = job.plan
-    if not plan.needs_faces:
-        return 0
-    if not plan.settings_of(TrackerOptions).score:
-        return plan.lookahead
-    return max(plan.lookahead, plan.settings_of(FrameDistributionOptions).target_frame_amount)
-
-
-def _selector(job: Job, info: MediaInfo, size: tuple[int, int]) -> Selector:
-    plan = job.plan
-    options = plan.settings_of(SelectorOptions)
-    if not plan.needs_faces or options.mode != "reference" or options.reference_frame <= 0:
-        return make_selector(options)
-    frame = read_frame(plan.step.target, options.reference_frame, job.settings.max_pixels, info)
-    faces = job.analyser.faces(resized(frame, *size))
-    return make_selector(
-        options, reference=face_at(sort_faces(faces, options.order), options.reference_position)
-    )
 
 
 def _is_transparent(job: Job, video: VideoInfo) -> bool:

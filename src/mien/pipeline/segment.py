@@ -7,17 +7,16 @@ The caller's thread encodes, counts and reports. All channels are bounded, so me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.analyser import Observed, Tracker
-from mien.faces.fill import fill
 from mien.media.reader import VideoReader
+from mien.pipeline.finding import Found
 from mien.pipeline.job import Job
 from mien.pipeline.lanes import Channel, Crew
 from mien.pipeline.lookahead import LookAhead
@@ -25,7 +24,7 @@ from mien.pipeline.resize import on_white, resized
 from mien.pipeline.scene import Scene
 from mien.pipeline.shots import Shot, Span, shots
 from mien.processors.base import FrameContext
-from mien.types import Box, Face, Frame
+from mien.types import Box, Frame
 
 DECODED = 3
 """Frames that may wait between decoding and analysis."""
@@ -45,6 +44,9 @@ class Tally:
     warnings: list[str] = field(default_factory=list)
     place: Box | None = None
     """Where the followed face was when the warm-up of the next segment begins."""
+    sampled: int = 0
+    """Frames that the content policy looked at."""
+    flagged: int = 0
 
 
 class SegmentRun:
@@ -57,7 +59,7 @@ class SegmentRun:
         self._span = span
         self._handover = handover
         self._handed = False
-        self._follower = scene.selector.follow(place)
+        self._clip = scene.finder.clip(scene.rate, place)
         self.tally = Tally(place=place)
 
     def run(self, write: Write) -> Tally:
@@ -94,58 +96,55 @@ class SegmentRun:
     def _analyse(self, inbox: Channel[Shot], out: Channel[tuple[Shot, Future[Finished]]], crew: Crew) -> None:
         started = False
         with out:
-            for shot, observed in self._observed(inbox):
-                selected = self._select(shot, observed)
+            for shot, found in self._found(inbox):
                 if self._is_wanted(shot):
-                    cut = observed.cut or not started
+                    cut = found.cut or not started
                     started = True
-                    out.put((shot, crew.submit(self._process, shot, observed, selected, cut)))
+                    out.put((shot, crew.submit(self._process, shot, found, cut)))
 
-    def _observed(self, inbox: Channel[Shot]) -> Iterator[tuple[Shot, Observed]]:
-        """Each frame with the faces in it, as soon as enough later frames were looked at."""
-        scene = self._scene
-        window: LookAhead[Shot] = LookAhead(scene.lookahead, self._fill)
-        tracker = self._tracker()
+    def _found(self, inbox: Channel[Shot]) -> Iterator[tuple[Shot, Found]]:
+        """Each frame with its faces, as soon as enough later frames were looked at."""
+        window: LookAhead[Shot, Any, Found] = LookAhead(self._scene.finder.lookahead, self._clip.found)
         for shot in inbox:
             self._job.cancel.raise_if_set()
-            observed = (
-                Observed((), index=shot.index) if tracker is None else tracker.update(shot.image, shot.index)
-            )
-            yield from window.push(shot, observed)
-        yield from window.finish()
+            self._look_at_content(shot)
+            for ready, found in window.push(shot, self._clip.see(shot.image, shot.index)):
+                self._hand_over(ready)
+                yield ready, found
+        for ready, found in window.finish():
+            self._hand_over(ready)
+            yield ready, found
 
-    def _tracker(self) -> Tracker | None:
-        if not self._job.plan.needs_faces:
-            return None
-        return self._job.analyser.tracker(self._scene.rate, interval=self._scene.interval)
+    def _look_at_content(self, shot: Shot) -> None:
+        """Let the content policy see one frame a second, counted from the start of the target."""
+        policy, tally = self._job.policy, self.tally
+        if policy.looks and shot.role == "shown" and shot.index % max(int(self._scene.rate), 1) == 0:
+            tally.sampled += 1
+            tally.flagged += policy.flags(shot.image)
 
-    def _fill(self, seen: Sequence[Observed], middle: int) -> Observed:
-        return replace(seen[middle], faces=fill(seen, middle, hold=self._scene.hold))
-
-    def _select(self, shot: Shot, observed: Observed) -> tuple[Face, ...]:
+    def _hand_over(self, shot: Shot) -> None:
+        """Note where the followed face was when the next segment begins to read."""
         if not self._handed:
-            self.tally.place = self._follower.place
             self._handed = self._handover is not None and shot.pts >= self._handover
-        return self._follower.select(observed)
+            self.tally.place = self._clip.place
 
     def _is_wanted(self, shot: Shot) -> bool:
         """Frames of the warm-up are worked on only for the sake of what processors remember."""
         return shot.role == "shown" or (shot.role == "before" and self._job.plan.sequential)
 
-    def _process(self, shot: Shot, observed: Observed, selected: tuple[Face, ...], cut: bool) -> Finished:
+    def _process(self, shot: Shot, found: Found, cut: bool) -> Finished:
         job = self._job
         job.cancel.raise_if_set()
-        known = job.plan.needs_faces
         frame = FrameContext(
             image=shot.image.copy(),
             target=shot.image,
             index=shot.index,
             time=shot.time,
-            find_faces=lambda: observed.faces if known else job.analyser.faces(shot.image),
-            select_faces=lambda faces: selected if known else self._scene.selector(faces),
+            find_faces=found.faces,
+            select_faces=found.select,
             alpha=shot.alpha,
             cut=cut,
-            analysis=getattr(observed, "analysis", None),
+            analysis=found.analysis,
         )
         job.process(frame)
         if shot.role != "shown":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from mien.errors import OptionError
 from mien.types import MediaKind
@@ -52,6 +52,8 @@ class Result:
     models: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     """One line each: which model was chosen, what was substituted, what looks damaged."""
+    content: Literal["passed", "flagged", "unchecked"] = "unchecked"
+    """What the content policy found in the target; unchecked: nothing that could look is installed."""
     resumed_segments: int = 0
     """Parts of the video that an earlier, interrupted run had finished already."""
 

@@ -11,6 +11,7 @@ from mien.media.segments import AudioPlan, Segment
 from mien.media.writer import VideoSpec, VideoWriter
 from mien.pipeline.identity import identity_of
 from mien.pipeline.job import Job, Outcome
+from mien.pipeline.policy import Verdict, check_sources
 from mien.pipeline.scene import Scene, make_scene
 from mien.pipeline.segment import SegmentRun
 from mien.pipeline.shots import Span
@@ -27,6 +28,7 @@ def run_video(job: Job) -> Outcome:
     """
     plan, cancel = job.plan, job.cancel
     job.meter.start("analyse", 1, message="looking at the video")
+    sources = check_sources(job)
     pieces = cutting.plan(
         plan.step.target,
         start=plan.part.trim_frame_start,
@@ -43,6 +45,8 @@ def run_video(job: Job) -> Outcome:
         on_wait=lambda: job.meter.say("waiting for another run of the same step"),
     ) as area:
         outcome = _Video(job, scene, spec, pieces, area).run()
+        if "flagged" in sources:
+            outcome = replace(outcome, content="flagged")
         area.remove()
     return outcome
 
@@ -80,8 +84,16 @@ class _Video:
             notes.append(self._note_of(piece) or self._make(piece, place))
         meter.finish()
         self._tell(notes)
+        content = self._content(notes)
         self._join(notes)
-        return Outcome(sum(note.frames for note in notes), sum(note.faces for note in notes), len(finished))
+        frames, faces = sum(note.frames for note in notes), sum(note.faces for note in notes)
+        return Outcome(frames, faces, content, len(finished))
+
+    def _content(self, notes: Sequence[Note]) -> Verdict:
+        """Judge the whole video by its samples. Raises UnsafeInput; nothing is written then."""
+        job = self._job
+        flagged, sampled = sum(note.flagged for note in notes), sum(note.sampled for note in notes)
+        return job.policy.verdict(flagged, sampled, job.plan.step.target)
 
     def _note_of(self, piece: _Piece) -> Note | None:
         found = self._area.find(piece.name)
@@ -102,6 +114,8 @@ class _Video:
                 tally.faces,
                 tuple(tally.warnings),
                 None if tally.place is None else tally.place.as_tuple(),
+                tally.sampled,
+                tally.flagged,
             )
             self._area.keep(temporary, piece.name, note)
         return note

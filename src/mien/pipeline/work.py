@@ -38,6 +38,10 @@ class Note:
     warnings: tuple[str, ...] = ()
     place: tuple[float, float, float, float] | None = None
     """Where the followed face was (box) when the warm-up of the next segment begins."""
+    sampled: int = 0
+    """Frames that the content policy looked at."""
+    flagged: int = 0
+    """Those of them that it found to be sexual content."""
 
 
 def hash_of(value: Mapping[str, Any]) -> str:

@@ -109,6 +109,10 @@ class Processor(Generic[O, S]):
         """True if frames must come in order with these options; ``sequential`` unless a processor knows better."""
         return self.sequential
 
+    def needs_mesh(self, options: O) -> bool:
+        """True if faces must come with the mesh that only the built-in models measure."""
+        return False
+
     def models(self, options: O) -> Sequence[str]:
         """Names of the catalogue entries that must be present."""
         return ()

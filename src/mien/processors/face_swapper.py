@@ -129,6 +129,10 @@ class FaceSwapper(Processor[FaceSwapperOptions, SwapperState]):
         """Only the built-in model carries something on from frame to frame."""
         return options.model == "mesh"
 
+    def needs_mesh(self, options: FaceSwapperOptions) -> bool:
+        """The built-in model moves pixels by the mesh."""
+        return options.model == "mesh"
+
     def prepare(self, run: RunContext, options: FaceSwapperOptions) -> SwapperState:
         """Make the sources ready for the chosen model.
 

@@ -46,7 +46,10 @@ class ContentOptions(Options):
 class ContentAnalyser(Protocol):
     """Answers whether one picture is sexual content."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What answers, in words."""
+        ...
 
     def flags(self, image: Frame) -> bool:
         """True if the picture (H×W×3 BGR uint8) is sexual content."""

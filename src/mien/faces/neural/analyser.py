@@ -83,10 +83,14 @@ class NeuralAnalyser:
 
     networks: Networks
     setup: Setup = field(default_factory=Setup)
+    asks_identity: bool = False
+    """Whether somebody will ask who a face is."""
+    asks_attributes: bool = False
+    """Whether somebody will ask for age, gender or race."""
 
     def models(self) -> tuple[str, ...]:
-        """Ids of the models that finding and measuring faces needs (see ``Setup.models`` for all)."""
-        return self.setup.models()
+        """Ids of the models that it will need."""
+        return self.setup.models(identity=self.asks_identity, attributes=self.asks_attributes)
 
     def analyse(self, image: Frame) -> Analysis:
         """Begin the analysis of a picture, which must not be changed afterwards; nothing is computed yet."""
