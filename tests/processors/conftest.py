@@ -14,6 +14,7 @@ from mien.models.catalogue import load_catalogue
 from mien.models.store import ModelStore
 from mien.settings import Settings
 from tests.processors.goldens import Goldens
+from tests.processors.standin_run import StandIns
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,18 @@ def goldens(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     with Runtime(settings) as runtime:
         yield Goldens(shared / "goldens", ModelStore(settings, load_catalogue()), runtime)
+
+
+@pytest.fixture(scope="session")
+def standins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIns]:
+    """Our own stand-ins for the networks that edit faces, hear voices and find foregrounds."""
+    pytest.importorskip("onnx")
+    from tests.standins.talking import write_talking
+
+    folder = tmp_path_factory.mktemp("talking-models")
+    write_talking(folder)
+    settings = Settings(
+        models_dir=folder, models_verify=False, cache_dir=tmp_path_factory.mktemp("talking-cache")
+    )
+    with Runtime(settings) as runtime:
+        yield StandIns(ModelStore(settings, load_catalogue()), runtime)

@@ -20,10 +20,11 @@ from mien.faces.neural.networks import networks_of
 from mien.faces.neural.selection import PersonSelector, reference, wanted
 from mien.faces.options import GROUPS, DetectorOptions, LandmarkerOptions, SelectorOptions
 from mien.inference.runtime import Runtime
+from mien.media.probe import probe
 from mien.models.store import ModelStore
 from mien.options import Options, build, declared
 from mien.processors.base import FrameContext, Processor, RunContext
-from mien.types import Frame, MediaInfo
+from mien.types import Frame
 
 
 def parse(words: list[str], groups: tuple[type[Options], ...]) -> dict[str, Any]:
@@ -81,6 +82,12 @@ class Goldens:
 
     def run(self, id: str, *chain: Processor[Any, Any], frame: int = 0, compat: bool = True) -> Frame:
         """The frame of a case after some processors, before it is brought to the size of the output."""
+        return self.processed(id, *chain, frame=frame, compat=compat).image
+
+    def processed(
+        self, id: str, *chain: Processor[Any, Any], frame: int = 0, compat: bool = True
+    ) -> FrameContext:
+        """The frame of a case as the last processor leaves it."""
         words = self.cases[id]["words"]
         values = parse(words, (*GROUPS, *(processor.Options for processor in chain)))
         options = lambda group: build(group, values)  # noqa: E731
@@ -93,8 +100,9 @@ class Goldens:
         selector: SelectorOptions = options(SelectorOptions)
         filters = wanted(selector, [analyser.analyse(np.asarray(picture, np.uint8)) for picture in pictures])
         select = PersonSelector(selector, filters, reference(analysis, selector, filters))
-        image = target.copy()
-        info = MediaInfo("image", "png", target.shape[1], target.shape[0], 0.0)
+        image, alpha = target.copy(), None
+        info = probe(*self._paths(id, "-t"))
+        time = frame / float(info.video.rate) if info.video else 0.0
         run = RunContext(
             self.store, self.runtime, analyser, sources, info, options, lambda line: None, compat
         )
@@ -103,14 +111,15 @@ class Goldens:
                 image,
                 target,
                 frame,
-                0.0,
+                time,
                 lambda: analysis.faces,
                 lambda faces: select(analysis, faces),
                 analysis=analysis,
+                alpha=alpha,
             )
             processor.process(context, processor.prepare(run, options(processor.Options)))
-            image = context.image
-        return image
+            image, alpha = context.image, context.alpha
+        return context
 
     def target(self, id: str, frame: int = 0) -> Frame:
         (path,) = self._paths(id, "-t")
