@@ -9,16 +9,34 @@ import typer.main
 from typer.core import TyperGroup
 
 from mien.cli.command import DEBUG, JSON, QUIET, Group
+from mien.cli.commands.batch import BATCH_COMMANDS
+from mien.cli.commands.benchmark import BENCHMARK_COMMANDS
 from mien.cli.commands.demo import demo_command
 from mien.cli.commands.doctor import doctor_command
+from mien.cli.commands.download import DOWNLOAD_COMMANDS
 from mien.cli.commands.faces import faces_command
+from mien.cli.commands.job_runs import RUN_COMMANDS
+from mien.cli.commands.jobs import JOB_COMMANDS
 from mien.cli.commands.models import models_group
 from mien.cli.commands.options import options_command
 from mien.cli.commands.steps import STEP_COMMANDS, step_command
+from mien.cli.commands.studio import STUDIO_COMMANDS
+from mien.cli.job_command import job_command
 from mien.cli.program import Program
 from mien.cli.terminal import Terminal
 
 SUMMARY = "Swap, edit, debug and anonymise faces in pictures and video."
+
+FACEFUSION_COMMANDS = (
+    *STUDIO_COMMANDS,
+    *RUN_COMMANDS[:1],
+    *BATCH_COMMANDS,
+    *DOWNLOAD_COMMANDS,
+    *BENCHMARK_COMMANDS,
+    *JOB_COMMANDS,
+    *RUN_COMMANDS[1:],
+)
+"""In the order of FaceFusion's help."""
 
 
 def build_app(program: Program, terminal: Terminal | None = None) -> TyperGroup:
@@ -38,6 +56,8 @@ def build_app(program: Program, terminal: Terminal | None = None) -> TyperGroup:
         root.add_command(step_command(about, program, terminal))
     for make in (faces_command, demo_command, models_group, doctor_command, options_command):
         root.add_command(make(program, terminal))
+    for also in FACEFUSION_COMMANDS:
+        root.add_command(job_command(also, program, terminal))
     return root
 
 

@@ -96,8 +96,15 @@ PROGRAM_GROUPS: tuple[type[Options], ...] = (
 )
 """Groups that tell how to run, not what to do."""
 
-SHORT: Mapping[str, str] = {"source_paths": "-s", "target_path": "-t", "output_path": "-o"}
-"""The only short flags there are."""
+SHORT: Mapping[str, str] = {
+    "source_paths": "-s",
+    "target_path": "-t",
+    "output_path": "-o",
+    "source_pattern": "-s",
+    "target_pattern": "-t",
+    "output_pattern": "-o",
+}
+"""The only short flags there are; a command takes either paths or patterns."""
 
 _SETTING: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "execution_providers": ("providers", tuple),

@@ -28,7 +28,12 @@ def submit(job: Job) -> Job:
 
 
 def retry(job: Job) -> Job:
-    """failed or canceled → queued. Completed steps keep their results and are not done again."""
+    """failed or canceled → queued. Completed steps keep their results and are not done again.
+
+    A queued job whose run died is as it should be already.
+    """
+    if was_interrupted(job):
+        return job
     _expect(job, "retried", *RETRYABLE)
     steps = tuple(step if is_done(step) else step.fresh("queued") for step in job.steps)
     return replace(job, status="queued", steps=steps, failure=None)
@@ -36,10 +41,21 @@ def retry(job: Job) -> Job:
 
 def begin(job: Job, worker: str) -> Job:
     """queued → running: a new attempt. One that is still open belonged to a process that died."""
-    _expect(job, "run", "queued", "running")
+    may_run(job)
     past = tuple(attempt if attempt.ended else _lost(attempt) for attempt in job.attempts)
     attempt = Attempt(job.fence + 1, worker, now())
     return replace(job, status="running", attempts=(*past, attempt), failure=None)
+
+
+def may_run(job: Job) -> None:
+    """Refuse a job that is not in the queue."""
+    _expect(job, "run", "queued", "running")
+
+
+def was_interrupted(job: Job) -> bool:
+    """Whether the process that ran the job died (FaceFusion leaves a started step)."""
+    unended = bool(job.attempts) and job.attempts[-1].ended is None
+    return job.status == "queued" and (unended or any(step.status == "started" for step in job.steps))
 
 
 def start_step(job: Job, index: int, inputs: str) -> Job:
