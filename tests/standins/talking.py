@@ -1,6 +1,6 @@
 """Stand-ins for networks that edit faces, hear voices and find foregrounds: tiny ONNX graphs, any machine.
 
-What each does can be foretold: a generator draws the picture that it was given, lighter by how far the key-points
+What each does can be foretold: a generator draws the picture that it was given, lighter by four times how far the key-points
 moved; a lip network lightens the face by the loudness of what it hears; a voice network lets half of everything
 through; a matte is how green a picture is.
 """
@@ -64,7 +64,7 @@ def _generator(folder: Path) -> None:
     planes = graph("Reshape", "feature_volume", [1, 512, 64, 64])
     colors = graph("Slice", planes, [0], [3], [1])
     large = graph("Resize", colors, "", np.array([1, 1, 8, 8], np.float32), mode="nearest")
-    moved = _mean(graph, graph("Abs", graph("Sub", "source", "target")))
+    moved = graph("Mul", _mean(graph, graph("Abs", graph("Sub", "source", "target"))), 4.0)
     shapes = {"feature_volume": [1, 32, 16, 64, 64], "source": [1, 21, 3], "target": [1, 21, 3]}
     _save(folder / "live_portrait_generator.onnx", graph, shapes, graph("Add", large, moved))
 
@@ -119,7 +119,7 @@ def _clothes(path: Path, size: int) -> None:
     graph = Graph()
     weights = np.zeros((4, 3, 1, 1))
     weights[2, :, 0, 0] = (-1, 1, -1)
-    scores = graph("Conv", "input", weights, np.array([0.0, -9, 0, -9]))
+    scores = graph("Conv", "input", weights, np.array([3.0, -9, 0, -9]))
     _save(path, graph, {"input": [1, 3, size, size]}, scores)
 
 
