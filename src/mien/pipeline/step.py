@@ -52,10 +52,10 @@ class Result:
     models: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     """One line each: which model was chosen, what was substituted, what looks damaged."""
-    content: Literal["passed", "flagged", "unchecked"] = "unchecked"
-    """What the content policy found in the target; unchecked: nothing that could look is installed."""
     resumed_segments: int = 0
     """Parts of the video that an earlier, interrupted run had finished already."""
+    content: Literal["passed", "flagged", "unchecked"] = "unchecked"
+    """What the content policy found in the target; unchecked: nothing that could look is installed."""
 
 
 def paths(value: PathInput | Iterable[PathInput]) -> tuple[Path, ...]:
