@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -101,17 +102,28 @@ def test_quiet_voices_are_brought_to_full_loudness(tmp_path: Path, extractor: Vo
     assert 1.0 < TRAINED.levels(speech.bands).max() < 3.0
 
 
-@pytest.mark.parametrize("compat", [False, True])
-def test_silence_is_silence(tmp_path: Path, extractor: VoiceExtractor, compat: bool) -> None:
-    """FaceFusion divides by the loudest sample, which is 0."""
-    import wave
-
-    with wave.open(str(tmp_path / "quiet.wav"), "wb") as file:
+def write_wave(path: Path, samples: np.ndarray) -> Path:
+    with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16000)
-        file.writeframes(bytes(32000))
-    speech = read_speech(tmp_path / "quiet.wav", extractor, compat=compat)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def test_hiss_is_not_taken_for_a_voice(tmp_path: Path, extractor: VoiceExtractor) -> None:
+    """FaceFusion brings whatever is left to full loudness, and lips move to it."""
+    hiss = write_wave(tmp_path / "hiss.wav", np.random.default_rng(0).integers(-2, 3, 16000))
+    own, theirs = (read_speech(hiss, extractor, compat=compat) for compat in (False, True))
+    assert own.at(0.3).max() < -1
+    assert theirs.at_frame(6, 25.0).max() > -1
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_silence_is_silence(tmp_path: Path, extractor: VoiceExtractor, compat: bool) -> None:
+    """FaceFusion divides by the loudest sample, which is 0."""
+    path = write_wave(tmp_path / "quiet.wav", np.zeros(16000))
+    speech = read_speech(path, extractor, compat=compat)
     assert (speech.at(0.2) == -4).all()
     assert (speech.at_frame(2, 25.0) == silence(speech.front)).all()
 

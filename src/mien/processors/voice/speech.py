@@ -23,6 +23,8 @@ from mien.processors.voice.separation import (
 
 SPAN = 16
 """Columns that a lip network sees at once: 0.2 s."""
+QUIETEST = 0.01
+"""Loudest sample (of 1) of a voice that is still brought to full loudness; less is hiss and what music leaves."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +32,7 @@ class Speech:
     """The mel spectrum of a voice; 26 kB a second."""
 
     bands: NDArray[np.float32]
-    """80×M, the loudest sample of the voice being 1."""
+    """80×M, the loudest sample of the voice being 1 unless it is hardly to be heard."""
     front: FrontEnd
 
     def at(self, time: float, lead: float = 0.0) -> NDArray[np.float32]:
@@ -76,7 +78,8 @@ def read_speech(
     voice = _all_at_once(path, extractor) if compat else _in_blocks(path, extractor, seconds)
     bands = np.concatenate(list(mel.columns(loudest.watch(voice), front)), axis=1)
     # Bands are as loud as the samples, so they can be brought to full loudness when its measure is known.
-    return Speech(np.asarray(bands / np.float32(loudest.value or 1), np.float32), front)
+    measure = (loudest.value or 1) if compat else max(loudest.value, QUIETEST)
+    return Speech(np.asarray(bands / np.float32(measure), np.float32), front)
 
 
 def _in_blocks(path: Path, extractor: VoiceExtractor, seconds: float | None) -> Iterator[NDArray[np.float32]]:
