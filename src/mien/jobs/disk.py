@@ -1,4 +1,4 @@
-"""The file operations of the folder store, each one step between which a process may die."""
+"""File operations that have happened when they return, or have not, also when the process dies in between."""
 
 from __future__ import annotations
 
@@ -6,43 +6,56 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from mien.media.atomic import output_errors
 
-class Disk:
-    """Operations that have happened when they return, or have not."""
 
-    def make_folder(self, path: Path) -> None:
-        """Make a folder and those above it."""
-        path.mkdir(parents=True, exist_ok=True)
+def write_whole(path: Path, content: bytes) -> None:
+    """Give a file this content; whoever reads it sees the old one or the new one. One writer at a time.
 
-    def read(self, path: Path) -> bytes:
-        """The content of a file."""
-        return path.read_bytes()
+    Raises DiskFull, OutputNotWritable; then the file is as it was.
+    """
+    part = part_of(path)
+    with output_errors(path):
+        part.write_bytes(content)
+        _sync(part)
+        os.replace(part, path)
+        _sync_folder(path.parent)
 
-    def write(self, path: Path, content: bytes) -> None:
-        """Write a file in place; after a crash it may be torn."""
-        path.write_bytes(content)
 
-    def sync(self, path: Path) -> None:
-        """Wait until a file is on the disk."""
-        descriptor = os.open(path, os.O_RDWR)
+def move(path: Path, destination: Path) -> None:
+    """Rename within one file system, replacing what is there. Raises OutputNotWritable."""
+    with output_errors(destination):
+        os.replace(path, destination)
+        _sync_folder(destination.parent)
+        _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file and what a dead writer left of it; neither need be there. Raises OutputNotWritable."""
+    with output_errors(path):
+        part_of(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def part_of(path: Path) -> Path:
+    """Where the next content of a file is written first."""
+    return path.with_name(f".{path.name}.part")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names in a folder durable; some file systems cannot, which does no harm."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-    def move(self, path: Path, destination: Path) -> None:
-        """Rename, replacing what is there."""
-        os.replace(path, destination)
-
-    def remove(self, path: Path) -> None:
-        """Remove a file that need not be there."""
-        path.unlink(missing_ok=True)
-
-    def sync_folder(self, path: Path) -> None:
-        """Wait until the names in a folder are on the disk; some file systems cannot, which does no harm."""
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from mien.errors import JobBusy, JobExists, JobMissing, JobUnreadable
 from mien.jobs.codec import decode, encode
-from mien.jobs.disk import Disk
+from mien.jobs.disk import move, remove, write_whole
 from mien.jobs.job import Job, Status, now
 from mien.jobs.states import Change, begin
 from mien.media.atomic import output_errors
@@ -38,11 +38,10 @@ EDIT_PATIENCE = 60.0
 
 
 class FolderStore:
-    """A JobStore over a folder. ``disk`` does the file operations."""
+    """A JobStore over a folder, which is made on the first write."""
 
-    def __init__(self, folder: Path, *, disk: Disk | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._disk = disk or Disk()
 
     def __repr__(self) -> str:
         return f"FolderStore({str(self.folder)!r})"
@@ -51,7 +50,7 @@ class FolderStore:
         """Make the folders; raises OutputNotWritable."""
         with output_errors(self.folder / "jobs"):
             for name in (*FOLDERS, ".locks"):
-                self._disk.make_folder(self.folder / name)
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def create(self, id: str) -> Job:
         """A new drafted job; raises JobExists."""
@@ -60,7 +59,7 @@ class FolderStore:
             if self._places(id):
                 raise JobExists(f"There is a job {id} already.")
             job = Job(id, now())
-            self._write(self._path("drafted", id), job)
+            write_whole(self._path("drafted", id), encode(job))
         return job
 
     def get(self, id: str) -> Job:
@@ -100,10 +99,7 @@ class FolderStore:
             with suppress(JobUnreadable, JobMissing):
                 job = self.get(id)
             for path in self._places(id):
-                with output_errors(path):
-                    self._disk.remove(_part(path))
-                    self._disk.remove(path)
-                    self._disk.sync_folder(path.parent)
+                remove(path)
             self._forget_locks(id)
         return job
 
@@ -122,28 +118,17 @@ class FolderStore:
             return job
         changed = replace(changed, updated=now())
         path = self._path(job.status, id)
-        self._write(path, changed)
+        write_whole(path, encode(changed))
         destination = self._path(changed.status, id)
         if destination != path:
-            with output_errors(destination):
-                self._disk.move(path, destination)
-                self._disk.sync_folder(destination.parent)
-                self._disk.sync_folder(path.parent)
+            move(path, destination)
         return changed
-
-    def _write(self, path: Path, job: Job) -> None:
-        part = _part(path)
-        with output_errors(path):
-            self._disk.write(part, encode(job))
-            self._disk.sync(part)
-            self._disk.move(part, path)
-            self._disk.sync_folder(path.parent)
 
     def _read(self, id: str, place: Status) -> Job:
         """Raises FileNotFoundError, JobUnreadable."""
         path = self._path(place, id)
         try:
-            content = self._disk.read(path)
+            content = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(id) from None
         except OSError as error:
@@ -233,10 +218,6 @@ def worker_name() -> str:
     import platform
 
     return f"{platform.node() or 'local'}:{os.getpid()}"
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
 
 
 def _job_files(folder: Path) -> list[Path]:
