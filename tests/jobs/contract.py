@@ -99,7 +99,11 @@ class StoreContract:
             claim.update(lambda job: states.finish_step(job, 0, DONE))
             claim.update(states.complete)
         job = store.get("x")
-        assert (job.status, job.steps[0].finished, job.attempts[0].outcome) == ("completed", DONE, "completed")
+        assert (job.status, job.steps[0].finished, job.attempts[0].outcome) == (
+            "completed",
+            DONE,
+            "completed",
+        )
         with pytest.raises(JobError, match="completed"):
             store.update("x", states.retry)
 
