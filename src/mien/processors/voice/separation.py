@@ -113,24 +113,24 @@ def _padded(piece: Stereo, length: int) -> Stereo:
     return np.concatenate([piece, np.zeros((length - len(piece), 2), np.float32)])
 
 
-def _window() -> NDArray[np.float64]:
+def _window() -> NDArray[np.float32]:
     """A symmetric Hann window."""
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / (WINDOW - 1))
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / (WINDOW - 1)), np.float32)
 
 
-def spectrum(rows: NDArray[np.float32]) -> NDArray[np.complex128]:
+def spectrum(rows: NDArray[np.float32]) -> NDArray[np.complex64]:
     """Spectra of rows of PIECE samples, silence before and behind: rows×3841×256."""
     padded = np.pad(rows, ((0, 0), (TRIM, TRIM)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1)[:, ::HOP]
-    return np.asarray(np.fft.rfft(windows * _window()).transpose(0, 2, 1), np.complex128)
+    return np.asarray(np.fft.rfft(windows * _window()).transpose(0, 2, 1), np.complex64)
 
 
-def signal(spectra: NDArray[np.complex128]) -> NDArray[np.float32]:
+def signal(spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
     """The samples of spectra, by overlapping windows: the inverse of ``spectrum``, rows×PIECE."""
     window = _window()
     columns = np.fft.irfft(spectra.transpose(0, 2, 1), WINDOW) * window
-    total = np.zeros((len(spectra), PIECE + WINDOW))
-    weight = np.zeros(PIECE + WINDOW)
+    total = np.zeros((len(spectra), PIECE + WINDOW), np.float32)
+    weight = np.zeros(PIECE + WINDOW, np.float32)
     for column in range(COLUMNS):
         begin = column * HOP
         total[:, begin : begin + WINDOW] += columns[:, column]

@@ -91,7 +91,8 @@ def _all_at_once(path: Path, extractor: VoiceExtractor) -> Iterator[NDArray[np.f
     blocks = read_sound(path, FACEFUSION_RATE, "stereo", "int16")
     sound = (np.asarray(block / np.float32(32767), np.float32) for block in blocks)
     whole = np.concatenate([*_mono(separated_in_chunks(sound, extractor)), np.zeros(0, np.float32)])
-    yield fourier_resampled(whole, FACEFUSION_RATE, mel.RATE)
+    voice = fourier_resampled(whole, FACEFUSION_RATE, mel.RATE)
+    yield from np.array_split(voice, len(voice) // (60 * mel.RATE) + 1)
 
 
 def fourier_resampled(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
