@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -85,3 +88,23 @@ def test_blocks_are_resampled_as_one_sound(step: int) -> None:
 def test_nothing_is_resampled_to_nothing() -> None:
     assert sum(map(len, resampled([], 44100, 16000))) == 0
     assert sum(map(len, resampled([np.zeros(0, np.float32)], 44100, 16000))) == 0
+
+
+def test_gaps_are_filled_with_silence(tmp_path: Path) -> None:
+    path = tmp_path / "gap.mka"
+    wave = sine(1.0)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("pcm_s16le", rate=48000)
+        stream.codec_context.layout = "stereo"
+        for begin in range(0, 48000, 2400):
+            packed = (wave[:, begin : begin + 2400].T * 32767).astype(np.int16).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(packed), "s16", "stereo")
+            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+            frame.pts = begin if begin < 24000 else begin + 24000
+            container.mux(stream.encode(frame))
+    found = whole(path, 48000)
+    expected = np.concatenate([wave.T[:24000], np.zeros((24000, 2)), wave.T[24000:]])
+    assert abs(len(found) - 72000) < 100
+    off = np.abs(found[:71900] - expected[:71900]).max(axis=1)
+    # Matroska's times are whole milliseconds.
+    assert (off > 0.02).mean() < 0.01

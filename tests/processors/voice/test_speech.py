@@ -14,7 +14,7 @@ from tests.media.clips import make_clip, make_sound
 from tests.processors.standin_run import StandIns
 
 
-def numbered(count: int, front: object = TRAINED) -> Speech:
+def numbered(count: int) -> Speech:
     """Each column has a loudness of its own, rising from -4 to 4."""
     levels = np.linspace(-3.9, 3.9, count)
     return Speech(np.tile(10 ** ((levels - 2.4) / 1.6), (80, 1)).astype(np.float32), TRAINED)
