@@ -1,8 +1,8 @@
 """Stand-ins for networks that edit faces, hear voices and find foregrounds: tiny ONNX graphs, any machine.
 
 What each does can be foretold: a generator draws the picture that it was given, lighter by four times how far the
-key-points moved; a lip network lightens the face by the loudness of what it hears; a voice network lets half of everything
-through; a matte is how green a picture is.
+key-points moved; a lip network lightens the face by the loudness of what it hears; a voice network lets half of
+everything through; a matte is how green a picture is.
 """
 
 from __future__ import annotations
