@@ -112,6 +112,19 @@ def write_image(
         temporary.write_bytes(data)
 
 
+def write_encoded(
+    path: Path, data: bytes, picture: Picture, *, tags: Mapping[str, str] | None = None
+) -> None:
+    """Write a picture that is encoded already, with the profile and the EXIF tags of ``picture`` and with ``tags``.
+
+    The bytes must be in the format of the extension. Raises OptionError, OutputNotWritable, DiskFull.
+    """
+    xmp = metadata.xmp_packet(tags) if tags else None
+    whole = metadata.add(data, output_format(path), metadata.Metadata(picture.icc, picture.exif, xmp))
+    with replacing(path) as temporary:
+        temporary.write_bytes(whole)
+
+
 def encode_image(
     format: str, picture: Picture, *, quality: int = 90, tags: Mapping[str, str] | None = None
 ) -> bytes:

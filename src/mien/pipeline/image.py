@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien.errors import NoFace
-from mien.media.images import Picture, read_image, write_image
+from mien.media.images import Picture, read_image, write_encoded, write_image
 from mien.pipeline.finding import make_finder
 from mien.pipeline.job import Job, Outcome
 from mien.pipeline.policy import Verdict, check_sources
+from mien.pipeline.repeat import finished, is_repeated, working_copy
 from mien.pipeline.resize import resized
 from mien.processors.base import FrameContext
 from mien.safety.marking import UNMARKED_FORMATS, tags_for
+from mien.types import Frame
 
 
 def run_image(job: Job) -> Outcome:
@@ -27,26 +32,23 @@ def run_image(job: Job) -> Outcome:
     _check_faces(job, frame)
     job.process(frame)
     faces = job.count_faces(frame)
-    width, height = _final_size(job, picture, frame)
-    done = replace(
-        picture,
-        pixels=resized(frame.image, width, height),
-        alpha=None if frame.alpha is None else resized(frame.alpha, width, height),
-    )
     job.cancel.raise_if_set()
-    _write(job, done)
+    _write(job, picture, frame)
     job.meter.advance()
     return Outcome(1, faces, content)
 
 
 def _frame_of(job: Job, picture: Picture) -> FrameContext:
-    scale = min(job.plan.output.image_scale, 1.0)
-    height, width = (max(round(length * scale), 1) for length in picture.pixels.shape[:2])
-    target = resized(picture.pixels, width, height)
-    alpha = None if picture.alpha is None else resized(picture.alpha, width, height)
+    """The picture under work: the target in the size to work in, or, as in FaceFusion, a copy of it in that size."""
+    if is_repeated(job.plan, picture):
+        target = picture.pixels
+        image, alpha = working_copy(job.plan, picture)
+    else:
+        target, alpha = _reduced(picture, min(job.plan.output.image_scale, 1.0))
+        image = target.copy()
     found = make_finder(job.plan, job.analyser, lambda number: target, is_clip=False).still(target)
     return FrameContext(
-        image=target.copy(),
+        image=image,
         target=target,
         index=0,
         time=0.0,
@@ -56,6 +58,12 @@ def _frame_of(job: Job, picture: Picture) -> FrameContext:
         alpha=alpha,
         cut=True,
     )
+
+
+def _reduced(picture: Picture, scale: float) -> tuple[Frame, NDArray[np.uint8] | None]:
+    height, width = (max(round(length * scale), 1) for length in picture.pixels.shape[:2])
+    alpha = None if picture.alpha is None else resized(picture.alpha, width, height)
+    return resized(picture.pixels, width, height), alpha
 
 
 def _check_content(job: Job, picture: Picture) -> Verdict:
@@ -88,9 +96,19 @@ def _final_size(job: Job, picture: Picture, frame: FrameContext) -> tuple[int, i
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
-def _write(job: Job, picture: Picture) -> None:
+def _write(job: Job, picture: Picture, frame: FrameContext) -> None:
     plan, marks = job.plan, job.marks()
     if marks is not None and plan.output_format in UNMARKED_FORMATS:
         job.notice(f"A {plan.output_format.upper()} picture has no place for the note that it was changed.")
     tags = None if marks is None else tags_for(marks)
-    write_image(plan.step.output, picture, quality=plan.output.image_quality, tags=tags)
+    if is_repeated(plan, picture):
+        data = finished(plan, picture, frame.image, frame.alpha)
+        write_encoded(plan.step.output, data, picture, tags=tags)
+        return
+    width, height = _final_size(job, picture, frame)
+    done = replace(
+        picture,
+        pixels=resized(frame.image, width, height),
+        alpha=None if frame.alpha is None else resized(frame.alpha, width, height),
+    )
+    write_image(plan.step.output, done, quality=plan.output.image_quality, tags=tags)

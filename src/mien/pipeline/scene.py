@@ -14,7 +14,8 @@ from mien.media.writer import VideoSpec
 from mien.pipeline.finding import Finder, make_finder
 from mien.pipeline.frames import read_frame
 from mien.pipeline.job import Job
-from mien.pipeline.resize import resized
+from mien.pipeline.resize import even, even_sizes
+from mien.pipeline.scaling import WRITTEN, Scaling, as_facefusion_reads, scaling_of
 from mien.pipeline.shots import WARM_UP, Resampler, Span
 from mien.processors.base import FrameContext
 from mien.types import MediaInfo, VideoInfo
@@ -36,16 +37,15 @@ class Scene:
     start: int
     """Source time of the first frame that is worked on."""
     is_trimmed: bool
-    work_size: tuple[int, int]
-    """Width and height of the frames that are worked on."""
-    final_size: tuple[int, int]
-    """Width and height of the frames that are written."""
     alpha: bool
     """Whether the output holds opacity; if not, transparent parts become white."""
+    scaling: Scaling
     finder: Finder
     resampler: Resampler | None
     before: int
     """Frames of warm-up."""
+    looks_beyond: bool
+    """Whether frames behind the last one that is worked on help to find its faces, as in FaceFusion."""
     workers: int
 
     @property
@@ -64,7 +64,7 @@ class Scene:
             time_base=self.video.time_base,
             rate=self.video.rate,
             before=0 if segment.start_pts == self.start and not self.is_trimmed else self.before,
-            after=0 if last else self.finder.lookahead,
+            after=0 if last and not self.looks_beyond else self.finder.lookahead,
             is_last=last,
         )
 
@@ -91,7 +91,7 @@ class Scene:
 def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]:
     """Decide all that segments share. Raises UnsupportedMedia (HDR that is refused), ProviderError (encoders)."""
     plan, output = job.plan, job.plan.output
-    info = plan.target
+    info = as_facefusion_reads(plan.target) if plan.compat else plan.target
     video = info.video
     assert video is not None
     reader = VideoReader(plan.step.target, hdr=output.hdr, info=info)
@@ -100,11 +100,12 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
     if choice.notice:
         job.notice(choice.notice)
     work, final = _sizes(job, video)
+    scaling = scaling_of(plan, work, final)
     resampler = _resampler(job, video, segments[0].start_pts)
     finder = make_finder(
         plan,
         job.analyser,
-        lambda number: resized(read_frame(plan.step.target, number, job.settings.max_pixels, info), *work),
+        lambda number: scaling.analysed(read_frame(plan.step.target, number, job.settings.max_pixels, info)),
         is_clip=True,
     )
     scene = Scene(
@@ -112,12 +113,12 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         video=video,
         start=segments[0].start_pts,
         is_trimmed=segments[0].first_index > 0,
-        work_size=work,
-        final_size=final,
         alpha=alpha,
+        scaling=scaling,
         finder=finder,
         resampler=resampler,
         before=finder.lookahead + (WARM_UP if finder.remembers or plan.sequential else 0),
+        looks_beyond=plan.compat,
         workers=1 if plan.sequential else job.settings.threads or _cores(),
     )
     spec = VideoSpec(
@@ -128,7 +129,7 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         encoder=choice.name,
         quality=output.video_quality,
         preset=output.video_preset,
-        color=reader.color,
+        color=WRITTEN if plan.compat else reader.color,
         sample_aspect=video.sample_aspect,
         alpha=alpha,
         container=plan.output_format,
@@ -143,15 +144,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def even(length: float) -> int:
-    """The even number that is nearest to a length in pixels; halfway cases go to a multiple of four, as elsewhere."""
-    return max(round(int(length) / 2) * 2, 2)
-
-
 def _sizes(job: Job, video: VideoInfo) -> tuple[tuple[int, int], tuple[int, int]]:
     """Sizes to work in and to write: a smaller output is made before the work, a larger one after it."""
     plan = job.plan
     scale = plan.output.video_scale
+    if plan.compat:
+        return even_sizes(video.width, video.height, scale)
     size = video.width, video.height
     scaled = size if scale == 1 else (even(video.width * scale), even(video.height * scale))
     work = scaled if scale < 1 else size

@@ -87,9 +87,7 @@ class SegmentRun:
         ):
             for shot in shots(reader, span, self._scene.resampler):
                 self._job.cancel.raise_if_set()
-                shot.image = resized(shot.image, *self._scene.work_size)
-                if shot.alpha is not None:
-                    shot.alpha = resized(shot.alpha, *self._scene.work_size)
+                shot.image = self._scene.scaling.analysed(shot.image)
                 out.put(shot)
             self.tally.warnings += reader.warnings
 
@@ -134,25 +132,25 @@ class SegmentRun:
 
     def _process(self, shot: Shot, found: Found, cut: bool) -> Finished:
         job = self._job
+        scaling = self._scene.scaling
         job.cancel.raise_if_set()
         frame = FrameContext(
-            image=shot.image.copy(),
+            image=scaling.worked_on(shot.image),
             target=shot.image,
             index=shot.index,
             time=shot.time,
             find_faces=found.faces,
             select_faces=found.select,
-            alpha=shot.alpha,
+            alpha=None if shot.alpha is None else resized(shot.alpha, *scaling.work),
             cut=cut,
             analysis=found.analysis,
         )
         job.process(frame)
         if shot.role != "shown":
             return frame.image, None, 0
-        size = self._scene.final_size
-        image, alpha = resized(frame.image, *size), None
+        image, alpha = scaling.written(frame.image), None
         if frame.alpha is not None:
-            alpha = resized(frame.alpha, *size)
+            alpha = resized(frame.alpha, *scaling.final)
             if not self._scene.alpha:
                 image, alpha = on_white(image, alpha), None
         return image, alpha, job.count_faces(frame)
