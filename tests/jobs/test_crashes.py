@@ -20,10 +20,12 @@ from mien.pipeline.progress import Cancel
 from mien.pipeline.step import Step
 from tests.jobs.fakes import Death, TextEngine, mortal, runner, text_step
 
-IDS = st.sampled_from(["one", "two"])
-NEVER = st.none()
-LIFE = st.one_of(st.none(), st.integers(0, 60))
+NAMES = ("one", "two", "three")
+IDS = st.tuples(st.sampled_from(NAMES), st.integers(0, 5))
+"""A job, and a number that is 0 when the command may be refused: else a job is taken that allows it."""
+LIFE = st.one_of(st.none(), st.integers(0, 12))
 """File operations that a command lives for; None: to its end."""
+RUN_LIFE = st.one_of(st.none(), st.integers(0, 90))
 
 # What the commands allow, said once more and without any of the code under test.
 SUBMIT, RETRY, RUN = {"drafted"}, {"failed", "canceled"}, {"queued"}
@@ -45,6 +47,11 @@ class Jobs(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def pick(self, id: tuple[str, int], *wanted: str) -> str:
+        name, number = id
+        fitting = [known for known, (status, _) in sorted(self.known.items()) if status in wanted]
+        return fitting[number % len(fitting)] if number and fitting else name
 
     def label(self) -> str:
         self.labels += 1
@@ -88,15 +95,17 @@ class Jobs(RuleBasedStateMachine):
             return None
         return job.status, labels_of(job)
 
-    @rule(id=IDS, life=LIFE)
-    def create(self, id: str, life: int | None) -> None:
+    @rule(pair=IDS, life=LIFE)
+    def create(self, pair: tuple[str, int], life: int | None) -> None:
+        id = next((name for name in NAMES if name not in self.known), pair[0]) if pair[1] else pair[0]
         expected = None if id in self.known else ("drafted", ())
         self.attempt(id, lambda: self.store.create(id), expected, life)
         if expected:
             self.written[id] = set()
 
-    @rule(id=IDS, life=LIFE, place=st.sampled_from("abc"))
-    def add(self, id: str, life: int | None, place: str) -> None:
+    @rule(pair=IDS, life=LIFE, place=st.sampled_from("abc"))
+    def add(self, pair: tuple[str, int], life: int | None, place: str) -> None:
+        id = self.pick(pair, "drafted", "queued", "failed", "canceled")
         label = self.label()
         step = text_step(self.folder, label, f"{id}-{place}.png")
         expected = self.with_labels(id, lambda labels: (*labels, label))
@@ -104,8 +113,9 @@ class Jobs(RuleBasedStateMachine):
             id, lambda: self.store.update(id, lambda job: editing.add_step(job, step)), expected, life
         )
 
-    @rule(id=IDS, life=LIFE, index=st.integers(-2, 3), place=st.sampled_from("abc"))
-    def remix(self, id: str, life: int | None, index: int, place: str) -> None:
+    @rule(pair=IDS, life=LIFE, index=st.integers(-2, 3), place=st.sampled_from("abc"))
+    def remix(self, pair: tuple[str, int], life: int | None, index: int, place: str) -> None:
+        id = self.pick(pair, "drafted", "queued", "failed")
         label = self.label()
         step = text_step(self.folder, label, f"{id}-{place}.png")
         expected = self.with_labels(
@@ -114,8 +124,9 @@ class Jobs(RuleBasedStateMachine):
         change = lambda job: editing.remix_step(job, index, step)  # noqa: E731
         self.attempt(id, lambda: self.store.update(id, change), expected, life)
 
-    @rule(id=IDS, life=LIFE, index=st.integers(-2, 3))
-    def insert(self, id: str, life: int | None, index: int) -> None:
+    @rule(pair=IDS, life=LIFE, index=st.integers(-2, 3))
+    def insert(self, pair: tuple[str, int], life: int | None, index: int) -> None:
+        id = self.pick(pair, "drafted", "queued", "failed")
         label = self.label()
         step = text_step(self.folder, label, f"{id}-a.png")
 
@@ -129,8 +140,10 @@ class Jobs(RuleBasedStateMachine):
         self.attempt(id, lambda: self.store.update(id, change), self.with_labels(id, inserted), life)
         self.written[id] = set()
 
-    @rule(id=IDS, life=LIFE, index=st.integers(-2, 3))
-    def remove(self, id: str, life: int | None, index: int) -> None:
+    @rule(pair=IDS, life=LIFE, index=st.integers(-2, 3))
+    def remove(self, pair: tuple[str, int], life: int | None, index: int) -> None:
+        id = self.pick(pair, "drafted", "failed")
+
         def removed(labels: tuple[str, ...]) -> tuple[str, ...] | None:
             if not labels or index >= len(labels):
                 return None
@@ -141,21 +154,24 @@ class Jobs(RuleBasedStateMachine):
         self.attempt(id, lambda: self.store.update(id, change), self.with_labels(id, removed), life)
         self.written[id] = set()
 
-    @rule(id=IDS, life=LIFE)
-    def submit(self, id: str, life: int | None) -> None:
+    @rule(pair=IDS, life=LIFE)
+    def submit(self, pair: tuple[str, int], life: int | None) -> None:
+        id = self.pick(pair, "drafted")
         status, labels = self.known.get(id, ("", ()))
         expected = ("queued", labels) if status in SUBMIT and labels else None
         self.attempt(id, lambda: self.store.update(id, states.submit), expected, life)
 
-    @rule(id=IDS, life=LIFE)
-    def retry(self, id: str, life: int | None) -> None:
+    @rule(pair=IDS, life=LIFE)
+    def retry(self, pair: tuple[str, int], life: int | None) -> None:
+        id = self.pick(pair, "failed", "canceled", "queued")
         status, labels = self.known.get(id, ("", ()))
         died = status in RUN and states.was_interrupted(self.store.get(id))
         expected = ("queued", labels) if status in RETRY or died else None
         self.attempt(id, lambda: self.store.update(id, states.retry), expected, life)
 
-    @rule(id=IDS, life=LIFE)
-    def delete(self, id: str, life: int | None) -> None:
+    @rule(pair=IDS, life=LIFE)
+    def delete(self, pair: tuple[str, int], life: int | None) -> None:
+        id = self.pick(pair, "completed", "failed")
         known = id in self.known
         lived = False
         with mortal(life):
@@ -172,10 +188,34 @@ class Jobs(RuleBasedStateMachine):
         assert not (lived and now)
         self.remember(id, now)
 
+    @rule(pair=IDS, places=st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
+    def prepare(self, pair: tuple[str, int], places: list[str]) -> None:
+        """A queued job of several steps, each of which but the first works on the result of the one before."""
+        id = pair[0]
+        if id in self.known:
+            return
+        self.store.create(id)
+        labels = []
+        for number, place in enumerate(places):
+            labels.append(self.label())
+            step = text_step(self.folder, labels[-1], f"{id}-{place}.png")
+            if number == 0:
+                self.store.update(id, lambda job, step=step: editing.add_step(job, step))
+            else:
+                self.store.update(id, lambda job, step=step: editing.remix_step(job, -1, step))
+        self.store.update(id, states.submit)
+        self.known[id] = ("queued", tuple(labels))
+        self.written[id] = set()
+
     @rule(
-        id=IDS, life=LIFE, ill=st.integers(0, 4), end=st.sampled_from(["fail", "cancel"]), go_on=st.booleans()
+        pair=IDS,
+        life=RUN_LIFE,
+        ill=st.integers(0, 6),
+        end=st.sampled_from(["fail", "cancel"]),
+        go_on=st.booleans(),
     )
-    def run(self, id: str, life: int | None, ill: int, end: str, go_on: bool) -> None:
+    def run(self, pair: tuple[str, int], life: int | None, ill: int, end: str, go_on: bool) -> None:
+        id = self.pick(pair, "queued")
         status, labels = self.known.get(id, ("", ()))
         ill_label = labels[ill] if ill < len(labels) else None
         cancel = Cancel()
@@ -183,14 +223,17 @@ class Jobs(RuleBasedStateMachine):
 
         def behave(step: Step) -> None:
             label = step.options["label"]
-            assert label not in written, "a finished result was lost"
-            assert FolderStore(self.store.folder).get(id).status == "running"
+            if label in written:
+                problems.append("a finished result was lost")
+            if FolderStore(self.store.folder).get(id).status != "running":
+                problems.append("nobody sees that the job is being run")
             if label == ill_label:
                 if end == "cancel":
                     cancel.set()
                     cancel.raise_if_set()
                 raise OSError("weather")
 
+        problems: list[str] = []  # whatever an engine raises is a failure of the step
         engine = TextEngine(behave)
         died = False
         with mortal(life):
@@ -200,6 +243,7 @@ class Jobs(RuleBasedStateMachine):
                 died = True
             except JobError:
                 assert status not in RUN
+        assert not problems
         written.update(engine.done)
         now = self.seen(id)
         if status not in RUN:
@@ -259,7 +303,7 @@ def labels_of(job: Job) -> tuple[str, ...]:
 
 
 Jobs.TestCase.settings = settings(
-    max_examples=80,
+    max_examples=70,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
