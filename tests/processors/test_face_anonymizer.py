@@ -135,7 +135,7 @@ def clip(faces: list[tuple[Face, ...]], cuts: tuple[int, ...] = (), **options: A
 
 def test_a_face_that_is_lost_stays_covered_where_it_was_heading() -> None:
     moving = [(made_face(60 + 4 * index, 90, 60, track=1),) for index in range(10)]
-    images = clip([*moving, *[()] * 20])
+    images = clip([*moving, *[()] * 60])
     for gone in range(1, 12):
         x = 60 + 4 * (9 + gone)
         assert not images[9 + gone][75:120:9, x - 10 : x + 11 : 5].any(), gone

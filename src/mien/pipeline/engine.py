@@ -206,7 +206,7 @@ class _OneBlasThread:
             self._runs += 1
             if self._runs == 1:
                 import cv2
-                from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+                from threadpoolctl import threadpool_limits
 
                 cv2.setNumThreads(1)
                 self._limits.enter_context(threadpool_limits(1, user_api="blas"))

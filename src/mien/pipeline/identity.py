@@ -35,6 +35,11 @@ def identity_of(job: Job, spec: VideoSpec) -> str:
             "processors": [
                 (link.name, _code_of(link.processor), link.options.model_dump()) for link in plan.chain
             ],
+            "files": [
+                file_identity(path)
+                for link in plan.chain
+                for path in link.processor.files(link.options, job.store)
+            ],
             "models": {id: _model(job.store, id) for id in job.models},
             "runtime": (settings.providers, settings.precision, settings.segment_seconds),
             "encoding": str(spec),

@@ -85,6 +85,10 @@ class Plan:
         """How many later frames must have been analysed before a frame is processed."""
         return max(link.processor.lookahead for link in self.chain)
 
+    def warm_up(self, rate: float) -> int:
+        """Frames before a part of the video that the processors must have seen."""
+        return max(link.processor.warm_up(link.options, rate) for link in self.chain)
+
     @property
     def models(self) -> tuple[str, ...]:
         """Catalogue entries that the processors need, each once."""

@@ -108,6 +108,7 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         lambda number: scaling.analysed(read_frame(plan.step.target, number, job.settings.max_pixels, info)),
         is_clip=True,
     )
+    remembered = WARM_UP if finder.remembers or plan.sequential else 0
     scene = Scene(
         info=info,
         video=video,
@@ -117,7 +118,7 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         scaling=scaling,
         finder=finder,
         resampler=resampler,
-        before=finder.lookahead + (WARM_UP if finder.remembers or plan.sequential else 0),
+        before=finder.lookahead + max(remembered, plan.warm_up(float(video.rate))),
         looks_beyond=plan.compat,
         workers=1 if plan.sequential else job.settings.threads or _cores(),
     )

@@ -14,6 +14,7 @@ from mien.options import Options, option
 from mien.processors.base import FrameContext, Processor, RunContext
 
 if TYPE_CHECKING:
+    from mien.models.store import ModelStore
     from mien.processors.background.compose import Composed
     from mien.processors.background.matte import Matted, Matter
     from mien.types import Frame
@@ -164,6 +165,11 @@ class BackgroundRemover(Processor[BackgroundRemoverOptions, RemoverState]):
     def models(self, options: BackgroundRemoverOptions) -> Sequence[str]:
         """The one model that is chosen."""
         return FILES.get(options.model, (options.model,))
+
+    def files(self, options: BackgroundRemoverOptions, store: ModelStore) -> Sequence[Path]:
+        """The picture that is shown as the background."""
+        shown = options.picture if options.background == "picture" else None
+        return () if shown is None else (Path(shown),)
 
     def prepare(self, run: RunContext, options: BackgroundRemoverOptions) -> RemoverState:
         """Load model and picture. Raises OptionError without a needed picture, ModelMissing, InputError."""

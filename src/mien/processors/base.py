@@ -113,6 +113,14 @@ class Processor(Generic[O, S]):
         """True if faces must come with the mesh that only the built-in models measure."""
         return False
 
+    def warm_up(self, options: O, rate: float) -> int:
+        """Frames before a part of a clip (``rate`` frames a second) that the state must have seen."""
+        return 0
+
+    def files(self, options: O, store: ModelStore) -> Sequence[Path]:
+        """Files besides the catalogue's models and the step's own inputs that determine the result."""
+        return ()
+
     def models(self, options: O) -> Sequence[str]:
         """Names of the catalogue entries that must be present."""
         return ()

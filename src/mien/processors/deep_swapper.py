@@ -15,6 +15,7 @@ from mien.processors.deep_swap.names import check_name, custom_path, is_custom
 
 if TYPE_CHECKING:
     from mien.faces.masks import Masker
+    from mien.models.store import ModelStore
     from mien.processors.deep_swap.network import DeepNetwork
     from mien.types import Face, Frame
 
@@ -64,12 +65,16 @@ class DeepSwapper(Processor[DeepSwapperOptions, DeepState]):
         """The catalogue entry; none for a model of the user's own."""
         return () if is_custom(options.model) else (options.model,)
 
+    def files(self, options: DeepSwapperOptions, store: ModelStore) -> Sequence[Path]:
+        """A model of the user's own."""
+        return (_path(store, options.model),) if is_custom(options.model) else ()
+
     def prepare(self, run: RunContext, options: DeepSwapperOptions) -> DeepState:
         """Open the network. Raises ModelUnknown, ModelMissing or ModelCorrupt."""
         from mien.processors.deep_swap.network import DeepNetwork
         from mien.processors.masking import make_masker
 
-        session = run.runtime.load(_path(run, options.model))
+        session = run.runtime.load(_path(run.models, options.model))
         network = DeepNetwork.of(options.model, session, options.morph / 100, run.compat)
         return DeepState(network, TEMPLATE, make_masker(run), run.compat)
 
@@ -87,14 +92,14 @@ TEMPLATE = "dfl_whole_face"
 """How all models of this kind see a face; those of the user's own have no catalogue entry that could say so."""
 
 
-def custom_folders(run: RunContext) -> tuple[Path, ...]:
+def custom_folders(store: ModelStore) -> tuple[Path, ...]:
     """Where the folder ``custom`` may be: beside the user's own models, then beside the downloaded ones."""
-    own = run.models.settings.models_dir
-    return (*((own,) if own else ()), run.models.folder)
+    own = store.settings.models_dir
+    return (*((own,) if own else ()), store.folder)
 
 
-def _path(run: RunContext, name: str) -> Path:
-    return custom_path(name, custom_folders(run)) if is_custom(name) else run.models.path(name)
+def _path(store: ModelStore, name: str) -> Path:
+    return custom_path(name, custom_folders(store)) if is_custom(name) else store.path(name)
 
 
 def _swap(image: Frame, face: Face, state: DeepState) -> None:

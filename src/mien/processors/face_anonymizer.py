@@ -7,6 +7,7 @@ Weaker settings are therefore not offered.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import field_validator
@@ -42,7 +43,7 @@ class FaceAnonymizerOptions(Options):
         0.25, ge=0.1, le=1.0, step=0.05, help="How much larger than the face the cover is, as a share."
     )
     hold: float = option(
-        0.5,
+        2.0,
         ge=0.0,
         le=5.0,
         step=0.1,
@@ -71,6 +72,10 @@ class FaceAnonymizer(Processor[FaceAnonymizerOptions, "Coverer"]):
     synthetic: ClassVar[bool] = False
     sequential: ClassVar[bool] = True
     lookahead: ClassVar[int] = 24
+
+    def warm_up(self, options: FaceAnonymizerOptions, rate: float) -> int:
+        """As far back as a face may have been seen whose place is still covered."""
+        return math.ceil(options.hold * rate)
 
     def prepare(self, run: RunContext, options: FaceAnonymizerOptions) -> Coverer:
         """Start without any face."""
