@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import OptionError
+from mien.faces.masks import Masker
 from mien.faces.options import MaskOptions
 from mien.options import build
 from mien.processors.face_debugger import FaceDebugger, FaceDebuggerOptions, Item
-from mien.processors.face_drawing import CYAN, GREEN, LIGHT_RED, ORANGE, RED, Drawing, stroke
+from mien.processors.face_drawing import CYAN, GREEN, LIGHT_RED, ORANGE, RED, Drawing, outline_masker, stroke
 from mien.types import Box, Face, Frame, Landmarks, Pose
 from tests.processors.faces_made import frame_of, made_face, noise, run_of
 
@@ -116,16 +117,44 @@ def test_the_mask_follows_padding_and_areas() -> None:
     assert mouth[0] < 0.4 * whole[0]
 
 
-def test_a_mask_that_cannot_be_drawn_is_said() -> None:
-    notices: list[str] = []
-    run = run_of(notices, groups=(MaskOptions(types=("occlusion",)),))
-    state = FaceDebugger().prepare(run, FaceDebuggerOptions())
-    assert len(notices) == 1
+def test_masks_of_networks_are_drawn_too() -> None:
+    """An occluder that sees the left half, and a parser that finds skin in the upper half of the crop."""
+
+    class Left:
+        def visible(self, crop: Frame) -> Any:
+            mask = np.zeros(crop.shape[:2], np.float32)
+            mask[:, : crop.shape[1] // 2] = 1
+            return mask
+
+    class Upper:
+        def inside(self, crop: Frame, classes: Any) -> Any:
+            mask = np.zeros((512, 512), bool)
+            mask[:256] = True
+            return mask
+
+    def extent(*types: str) -> tuple[int, int]:
+        masker = Masker(
+            types=types, blur=0.0, occluders=lambda: (cast(Any, Left()),), parser=cast(Any, Upper)
+        )
+        frame = frame_of(blank(), detector_face())
+        FaceDebugger().process(frame, Drawing(("face-mask",), masker))
+        rows, columns = np.nonzero(frame.image.any(axis=2))
+        return int(np.ptp(rows)), int(np.ptp(columns))
+
+    whole, left, upper = extent("box"), extent("occlusion"), extent("region")
+    assert left[1] < 0.6 * whole[1]
+    assert left[0] > 0.9 * whole[0]
+    assert upper[0] < 0.6 * whole[0]
+    assert upper[1] > 0.9 * whole[1]
+
+
+def test_faces_are_drawn_where_they_are_in_a_frame_of_another_size() -> None:
     frame = frame_of(blank(), detector_face())
-    FaceDebugger().process(frame, state)
-    assert colors(frame.image) == {GREEN}
-    FaceDebugger().prepare(run, FaceDebuggerOptions(items=("iris",)))
-    assert len(notices) == 1
+    frame.image = blank(600, 600)
+    FaceDebugger().process(frame, Drawing(("face-landmark-5",), outline_masker(MaskOptions())))
+    small = drawn(blank(), detector_face(), items=("face-landmark-5",))
+    centers = [np.argwhere(image.any(axis=2)).mean(axis=0) for image in (frame.image, small)]
+    assert centers[0] == pytest.approx(centers[1] * 2, abs=2)
 
 
 def test_numbers_stay_inside_the_frame() -> None:
@@ -144,7 +173,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_only_selected_faces_are_drawn() -> None:
     frame = frame_of(blank(), detector_face(), selected=())
-    FaceDebugger().process(frame, Drawing(ITEMS, MaskOptions()))
+    FaceDebugger().process(frame, Drawing(ITEMS, outline_masker(MaskOptions())))
     assert not frame.image.any()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mien.options import Options, option
@@ -45,17 +46,22 @@ class FaceDebugger(Processor[FaceDebuggerOptions, "Drawing"]):
     synthetic: ClassVar[bool] = False
 
     def prepare(self, run: RunContext, options: FaceDebuggerOptions) -> Drawing:
-        """Look up which masks the other processors would use."""
+        """Make the masks ready whose contour is drawn; those of networks only where they are asked for."""
+        from mien.faces.neural.networks import mask_models
         from mien.faces.options import MaskOptions
-        from mien.processors.face_drawing import Drawing
+        from mien.processors.face_drawing import Drawing, outline_masker
+        from mien.processors.masking import make_masker
 
         masks: MaskOptions = run.settings_of(MaskOptions)
-        unseen = [kind for kind in masks.types if kind in ("occlusion", "region")]
-        if unseen and "face-mask" in options.items:
-            run.notice(f"The face debugger draws no mask of the type {' '.join(unseen)}.")
-        return Drawing(options.items, masks)
+        if "face-mask" not in options.items or not mask_models(masks):
+            return Drawing(options.items, replace(outline_masker(masks), compat=run.compat))
+        return Drawing(options.items, replace(make_masker(run), blur=0.0))
 
     def process(self, frame: FrameContext, state: Drawing) -> None:
         """Draw every selected face."""
+        from mien.faces.align import scale_face
+
+        x = frame.image.shape[1] / frame.target.shape[1]
+        y = frame.image.shape[0] / frame.target.shape[0]
         for face in frame.selected:
-            state.draw(frame.image, face)
+            state.draw(frame.image, scale_face(face, x, y))

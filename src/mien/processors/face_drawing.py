@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mien.faces import masks
-from mien.faces.align import align_matrix, invert, transform
+from mien.faces.align import align_matrix, invert, transform, warp
 from mien.faces.canonical import IRIS_POINTS, MESH_COUNT, canonical, fit_pose
+from mien.faces.masks import Masker, combine
 from mien.faces.options import MaskOptions, four_sides
 from mien.types import Box, Face, Frame, Pose
 
@@ -48,7 +48,7 @@ class Drawing:
     """What to draw."""
 
     items: Sequence[str]
-    masks: MaskOptions
+    masker: Masker
 
     def draw(self, image: Frame, face: Face) -> None:
         """Draw one face into the image itself; what is not known of it, or is not finite, is left out."""
@@ -76,23 +76,31 @@ def _bounding_box(image: Frame, face: Face, drawing: Drawing) -> None:
     cv2.line(image, *crowns[face.angle % 360], LIGHT_RED, stroke(image) + 1)
 
 
+def outline_masker(options: MaskOptions) -> Masker:
+    """The masks of a step as far as they need no network, without a soft edge: their contour is what is drawn."""
+    return Masker(
+        types=tuple(kind for kind in options.types if kind in ("box", "area")),
+        blur=0.0,
+        padding=four_sides(options.padding),
+        areas=options.areas,
+    )
+
+
 def _mask(image: Frame, face: Face, drawing: Drawing) -> None:
     """The contour of the mask that the swappers of FaceFusion's models use."""
     if len(_pixels(face.landmarks.five_of_68)) < 5:
         return
+    masker = drawing.masker
     try:
-        matrix = align_matrix(face.landmarks.five_of_68, "arcface_128", CROP)
+        matrix = align_matrix(face.landmarks.five_of_68, "arcface_128", CROP, compat=masker.compat)
     except (ValueError, np.linalg.LinAlgError):
         return
-    parts = []
-    if "box" in drawing.masks.types:
-        parts.append(masks.box_mask(CROP, 0.0, four_sides(drawing.masks.padding)))
-    if "area" in drawing.masks.types:
-        points = transform(face.landmarks.sixty_eight[:, :2], matrix)
-        parts.append(masks.area_mask(CROP, points, drawing.masks.areas))
+    crop = warp(image, matrix, CROP, compat=masker.compat)
+    parts = masker.before(crop, lambda: transform(face.landmarks.sixty_eight[:, :2], matrix))
+    parts += masker.after(crop)
     if not parts:
         return
-    mask = (masks.combine(parts) * 255).astype(np.uint8)
+    mask = (combine(parts) * 255).astype(np.uint8)
     size = (image.shape[1], image.shape[0])
     on_frame = cv2.threshold(cv2.warpAffine(mask, invert(matrix), size), 100, 255, cv2.THRESH_BINARY)[1]
     contours, _ = cv2.findContours(on_frame, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)

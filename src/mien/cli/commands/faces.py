@@ -129,11 +129,11 @@ def draw(image: Frame, faces: Sequence[Face], source: Path, output: Path) -> Non
     from mien.faces.options import MaskOptions
     from mien.media.atomic import refuse_input_as_output
     from mien.media.images import Picture, write_image
-    from mien.processors.face_drawing import Drawing
+    from mien.processors.face_drawing import Drawing, outline_masker
 
     refuse_input_as_output(output, [source])
     canvas = image.copy()
-    drawing = Drawing(("bounding-box", "face-landmark-68"), MaskOptions())
+    drawing = Drawing(("bounding-box", "face-landmark-68"), outline_masker(MaskOptions()))
     for number, face in enumerate(faces):
         drawing.draw(canvas, face)
         scale = max(0.5, face.box.width / 200)
