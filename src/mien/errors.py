@@ -8,6 +8,7 @@
     │   ├── CorruptMedia           corrupt_media
     │   ├── MediaTooLarge          media_too_large
     │   ├── UnsafeInput            unsafe_input
+    │   ├── FetchError             fetch_failed
     │   └── NoFace                 no_face
     ├── OutputError                output_failed
     │   ├── OutputNotWritable      output_not_writable
@@ -20,6 +21,9 @@
     │   └── ModelForbidden         model_forbidden
     ├── ProviderError              provider_failed
     ├── OutOfMemory                out_of_memory
+    ├── StorageError               storage_error
+    │   ├── StorageRefused         storage_refused
+    │   └── StorageMissing         storage_missing
     ├── JobError                   job_refused
     │   ├── JobExists              job_exists
     │   ├── JobMissing             job_missing
@@ -100,6 +104,15 @@ class UnsafeInput(InputError):
 
     code = "unsafe_input"
     exit_code = 15
+
+
+class FetchError(InputError):
+    """A URL gave no whole file: no connection, an error status, or an answer that broke off or took too long."""
+
+    code = "fetch_failed"
+    exit_code = 18
+    http_status = 424
+    retryable = True
 
 
 class NoFace(InputError):
@@ -199,6 +212,31 @@ class OutOfMemory(MienError, MemoryError):
     exit_code = 41
     http_status = 503
     retryable = True
+
+
+class StorageError(MienError):
+    """A storage did not do what was asked of it now; the same call may succeed later."""
+
+    code = "storage_error"
+    exit_code = 50
+    http_status = 503
+    retryable = True
+
+
+class StorageRefused(StorageError):
+    """A storage does not allow or cannot do what was asked: wrong settings, no right to it, the wrong kind of file."""
+
+    code = "storage_refused"
+    http_status = 500
+    retryable = False
+
+
+class StorageMissing(StorageError):
+    """There is no such object in the storage."""
+
+    code = "storage_missing"
+    http_status = 404
+    retryable = False
 
 
 class JobError(MienError):

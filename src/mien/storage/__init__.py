@@ -1,0 +1,1 @@
+"""Where results are kept: this machine's disk, S3, R2, GCS, Cloudflare Images."""
