@@ -89,12 +89,11 @@ def time_ago(moment: str) -> str:
         seconds = (datetime.now().astimezone() - datetime.fromisoformat(moment).astimezone()).total_seconds()
     except ValueError:
         return moment
-    days, rest = divmod(int(seconds), 24 * 3600)
-    hours, minutes = rest // 3600, rest % 3600 // 60
+    minutes = int(seconds) // 60
     if seconds > 24 * 3600:
-        return f"{days} days, {hours} hours and {minutes} minutes ago"
+        return f"{minutes // 1440} days, {minutes // 60 % 24} hours and {minutes % 60} minutes ago"
     if seconds > 3600:
-        return f"{hours} hours and {minutes} minutes ago"
+        return f"{minutes // 60} hours and {minutes % 60} minutes ago"
     return f"{minutes} minutes ago" if seconds > 60 else "just now"
 
 
