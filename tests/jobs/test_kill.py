@@ -132,6 +132,9 @@ def test_a_killed_run_ends_like_an_undisturbed_one(
     process.send_signal(signal.SIGKILL)
     process.wait()
     # A run that was faster than its murderer leaves nothing to do.
+    assert not (shell.folder / ".jobs/failed/two.json").exists(), (
+        shell.folder / ".jobs/failed/two.json"
+    ).read_text()[-600:]
     over = shell.statuses() == ["completed"] * 2 and not (shell.folder / ".jobs/queued/two.json").exists()
     assert shell.run(again, "two") == int(over)
     assert shell.statuses() == ["completed", "completed"]
