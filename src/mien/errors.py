@@ -9,11 +9,13 @@
     │   ├── MediaTooLarge          media_too_large
     │   ├── UnsafeInput            unsafe_input
     │   ├── FetchError             fetch_failed
-    │   └── NoFace                 no_face
+    │   ├── NoFace                 no_face
+    │   └── ConsentMissing         consent_missing
     ├── OutputError                output_failed
     │   ├── OutputNotWritable      output_not_writable
     │   ├── DiskFull               disk_full
-    │   └── OutputIsInput          output_is_input
+    │   ├── OutputIsInput          output_is_input
+    │   └── SigningFailed          signing_failed
     ├── ModelError                 model_failed
     │   ├── ModelUnknown           model_unknown
     │   ├── ModelMissing           model_missing
@@ -122,6 +124,13 @@ class NoFace(InputError):
     exit_code = 16
 
 
+class ConsentMissing(InputError):
+    """The settings ask for a reference to a consent, and there is none."""
+
+    code = "consent_missing"
+    exit_code = 17
+
+
 class OutputError(MienError, OSError):
     """The result could not be written; nothing was left behind."""
 
@@ -154,6 +163,13 @@ class OutputIsInput(OutputError):
     code = "output_is_input"
     exit_code = 23
     http_status = 422
+
+
+class SigningFailed(OutputError):
+    """The output could not be signed as the settings ask; it was not written."""
+
+    code = "signing_failed"
+    exit_code = 24
 
 
 class ModelError(MienError):

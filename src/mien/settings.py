@@ -13,6 +13,7 @@ from mien.errors import OptionError
 
 Precision = Literal["exact", "fast"]
 ModelSource = Literal["index", "github", "huggingface"]
+Signing = Literal["off", "optional", "required"]
 
 
 class Settings(BaseModel):
@@ -48,19 +49,40 @@ class Settings(BaseModel):
     segment_seconds: float = Field(
         10.0, gt=0, description="Length of the parts in which a video is worked on."
     )
+    signing: Signing = Field(
+        "optional",
+        description="Sign outputs: never; where there is a key; always, so that what cannot be signed is not written.",
+    )
+    signing_key: Path | None = Field(
+        None, description="Folder of `mien keys create`, or a PEM file with key and certificates."
+    )
+    tsa_url: str | None = Field(
+        None, description="Time-stamp authority (RFC 3161) that is asked for every signature."
+    )
+    trust_anchors: Path | None = Field(
+        None, description="PEM file of the certificate authorities that `mien verify` trusts."
+    )
+    audit_log: Path | None = Field(None, description="File that gets one record for every run.")
+    audit_user: str | None = Field(None, description="Who runs this, as the audit log names it.")
+    audit_names: bool = Field(False, description="Write the names of files into the audit log.")
+    require_consent: bool = Field(False, description="Refuse every run without a reference to a consent.")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read settings from ``MIEN_NAME`` variables; lists are separated by spaces or commas.
 
-        Raises OptionError that names the variable with a wrong value.
+        Without ``MIEN_SIGNING_KEY``, the keys that the user made with `mien keys create` are used. Raises OptionError
+        that names the variable with a wrong value.
         """
+        own = own_keys() if environ is None else None
         environ = os.environ if environ is None else environ
         values = {
             name: _parse(name, environ[f"MIEN_{name.upper()}"])
             for name in cls.model_fields
             if environ.get(f"MIEN_{name.upper()}", "") != ""
         }
+        if own is not None and own.is_dir():
+            values.setdefault("signing_key", own)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -79,6 +101,13 @@ class Settings(BaseModel):
     def work_folder(self) -> Path:
         """The folder for unfinished work (not created)."""
         return self.work_dir or self.cache_folder() / "work"
+
+
+def own_keys() -> Path:
+    """The folder into which `mien keys create` puts keys unless another is named (not created)."""
+    from platformdirs import user_config_path
+
+    return user_config_path("mien", appauthor=False) / "keys"
 
 
 def _parse(name: str, text: str) -> Any:

@@ -1,0 +1,200 @@
+"""Content Credentials: signs a finished file, saying what was done to it with which models, and from what it came.
+
+The signature goes into JPEG, PNG, WebP, TIFF, AVIF, MP4, MOV and AVI files, and beside all others: ``name.c2pa``.
+Nothing is ever read from the network, apart from a time-stamp authority that the operator named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import c2pa
+
+from mien._version import __version__
+from mien.errors import SigningFailed
+from mien.media.atomic import refusal_of, replacing
+from mien.safety.signer import Signer
+
+EMBEDDED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "jpeg": "image/jpeg",
+        "png": "image/png",
+        "webp": "image/webp",
+        "tiff": "image/tiff",
+        "avif": "image/avif",
+        "gif": "image/gif",
+        "mp4": "video/mp4",
+        "m4v": "video/mp4",
+        "mov": "video/quicktime",
+        "avi": "video/avi",
+    }
+)
+"""Formats that hold a manifest, with their media types."""
+BESIDE: Final[Mapping[str, str]] = MappingProxyType(
+    {"webm": "video/webm", "matroska": "video/x-matroska", "mkv": "video/x-matroska", "bmp": "image/bmp"}
+)
+"""Formats that do not; their manifest lies beside them."""
+UNKNOWN_TYPE: Final = "application/octet-stream"
+SIDECAR: Final = ".c2pa"
+
+_AGENT: Final = {"name": "mien", "version": __version__}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that was done: a processor, its models, and what that makes of a picture (IPTC address)."""
+
+    name: str
+    source_type: str
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a signature vouches for."""
+
+    operations: tuple[Operation, ...]
+    parent: Path
+    """The file that was worked on; its own manifests are kept. Its name is not."""
+    parent_format: str
+    watermark: str | None = None
+    """Id of the invisible watermark, if one was put in."""
+
+
+def media_type(format: str) -> str:
+    """The media type of a format of ``mien.types.MediaInfo``."""
+    return EMBEDDED.get(format) or BESIDE.get(format, UNKNOWN_TYPE)
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the manifest of a file lies that cannot hold it."""
+    return path.with_suffix(SIDECAR)
+
+
+def has_sidecar(format: str) -> bool:
+    """Whether the manifest of a file of that format lies beside it."""
+    return format not in EMBEDDED
+
+
+def sign_file(path: Path, format: str, claim: Claim, signer: Signer, *, output: Path | None = None) -> None:
+    """Sign the file ``path`` in its place; a sidecar is named after ``output``, the name that the file will have.
+
+    Takes as much disk again as the file for a moment, and little memory whatever its size. Raises SigningFailed; the
+    file is as it was then.
+    """
+    with _failures(output or path), context_of(signer) as context:
+        builder = c2pa.Builder.from_json(definition(claim), context=context)
+        builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+        _add_parent(builder, claim)
+        if has_sidecar(format):
+            _sign_beside(builder, path, media_type(format), sidecar_of(output or path))
+        else:
+            _sign_inside(builder, path, media_type(format))
+
+
+def definition(claim: Claim) -> str:
+    """The manifest as JSON: actions in order, and who did them. Names no file and no person."""
+    actions = [_action(operation) for operation in claim.operations]
+    if claim.watermark is not None:
+        actions.append({"action": "c2pa.watermarked.unbound", "parameters": {"mien.id": claim.watermark}})
+    data = {"actions": actions, "allActionsIncluded": True}
+    return json.dumps(
+        {"claim_generator_info": [_AGENT], "assertions": [{"label": "c2pa.actions.v2", "data": data}]}
+    )
+
+
+def _action(operation: Operation) -> dict[str, Any]:
+    return {
+        "action": "c2pa.edited",
+        "digitalSourceType": operation.source_type,
+        "softwareAgent": _AGENT,
+        "parameters": {"mien.operation": operation.name, "mien.models": list(operation.models)},
+    }
+
+
+def library_settings(anchors: Sequence[str] = ()) -> dict[str, Any]:
+    """Settings of the c2pa library: no network, no thumbnails, little memory. Other readers accept what comes out.
+
+    Without them a file of 400 MB takes 800 MB to sign, and a file may make its reader ask any server it names.
+    """
+    settings: dict[str, Any] = {
+        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+        "builder": {"thumbnail": {"enabled": False}},
+        "core": {
+            "backing_store_memory_threshold_in_mb": 8,
+            "merkle_tree_chunk_size_in_kb": 1024,
+            "merkle_tree_max_proofs": 5,
+        },
+    }
+    if anchors:
+        settings["trust"] = {"user_anchors": "\n".join(anchors)}
+    return settings
+
+
+@contextmanager
+def context_of(signer: Signer | None = None, anchors: Sequence[str] = ()) -> Iterator[Any]:
+    """A context of the c2pa library, which keeps settings and signer apart from all others in the process."""
+    own = None
+    if signer is not None:
+        algorithm = c2pa.C2paSigningAlg[signer.algorithm]
+        own = c2pa.Signer.from_callback(signer.sign, algorithm, signer.chain, signer.tsa_url)
+    with (
+        c2pa.Settings.from_dict(library_settings(anchors)) as settings,
+        c2pa.Context(settings, own) as context,
+    ):
+        yield context
+
+
+def _add_parent(builder: Any, claim: Claim) -> None:
+    """Name the file that was worked on, with its own manifests as they are found."""
+    ingredient = json.dumps({"relationship": "parentOf"})
+    with claim.parent.open("rb") as parent:
+        try:
+            builder.add_ingredient(ingredient, media_type(claim.parent_format), parent)
+        except c2pa.C2paError:
+            # A file that decodes and whose structure the library cannot follow; it is named as mere bytes.
+            parent.seek(0)
+            builder.add_ingredient(ingredient, UNKNOWN_TYPE, parent)
+
+
+def _sign_inside(builder: Any, path: Path, type: str) -> None:
+    signed = path.with_name(f"{path.name}.signed")
+    try:
+        with path.open("rb") as source, signed.open("x+b") as target:
+            builder.sign(type, source, target)
+        os.replace(signed, path)
+    finally:
+        with suppress(OSError):
+            signed.unlink(missing_ok=True)
+
+
+def _sign_beside(builder: Any, path: Path, type: str, sidecar: Path) -> None:
+    builder.set_no_embed()
+    with path.open("rb") as source, open(os.devnull, "w+b") as nowhere:
+        manifest = builder.sign(type, source, nowhere)
+    with replacing(sidecar) as temporary:
+        temporary.write_bytes(manifest)
+
+
+@contextmanager
+def _failures(output: Path) -> Iterator[None]:
+    """Say in one sentence why a file could not be signed."""
+    try:
+        yield
+    except c2pa.C2paError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise SigningFailed(f"{output} could not be signed: {reason}.") from None
+    except SigningFailed:
+        raise
+    except OSError as error:
+        refusal = refusal_of(error, output)
+        if refusal is not None:
+            raise refusal from error
+        raise SigningFailed(f"{output} could not be signed: {error.strerror or error}.") from error
