@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from mien.errors import DiskFull, OutputError, OutputIsInput, OutputNotWritable
 
@@ -16,6 +16,9 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 )
+
+Finish: TypeAlias = Callable[[Path], None]
+"""Gets a finished file under its temporary name, and may change it before it is renamed."""
 
 
 @contextmanager

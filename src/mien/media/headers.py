@@ -90,6 +90,25 @@ def still_png(data: bytes) -> bytes:
     return b"".join(parts)
 
 
+def meta_first(data: bytes) -> bytes:
+    """The AVIF file with its 'meta' box right behind 'ftyp', before boxes such as that of Content Credentials.
+
+    OpenCV knows an AVIF file by its first 500 bytes only. Everything behind 'meta' stays where it is, so
+    that offsets into the file remain true.
+    """
+    boxes: list[bytes] = []
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        if size < 8 or at + size > len(data):
+            return data
+        boxes.append(data[at : at + size])
+        at += size
+        if kind == b"meta":
+            return b"".join([boxes[0], boxes[-1], *boxes[1:-1], data[at:]])
+    return data
+
+
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(marker, content) of the segments of a JPEG up to and with the first start of scan."""
     at = 2

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from mien.errors import CorruptMedia, OptionError, OutputError, UnsupportedMedia
 from mien.media import exif, metadata
-from mien.media.atomic import replacing
-from mien.media.headers import Header, parse_header, read_bytes, still_png
+from mien.media.atomic import Finish, replacing
+from mien.media.headers import Header, meta_first, parse_header, read_bytes, still_png
 from mien.media.orientation import Orientation
 from mien.media.probe import MAX_PIXELS, check_pixels
 from mien.media.sniff import describe, sniff
@@ -40,7 +40,11 @@ OUTPUT_FORMATS: Final = {
 """Extensions of pictures that can be written, with their format."""
 
 # What is changed in the bytes before OpenCV sees them.
-_PREPARED: Final[dict[str, Callable[[bytes], bytes]]] = {"png": still_png, "tiff": exif.without_orientation}
+_PREPARED: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "png": still_png,
+    "tiff": exif.without_orientation,
+    "avif": meta_first,
+}
 
 _HOLDS_ALPHA: Final = frozenset({"png", "webp", "tiff", "avif"})
 
@@ -99,30 +103,46 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def write_image(
-    path: Path, picture: Picture, *, quality: int = 90, tags: Mapping[str, str] | None = None
+    path: Path,
+    picture: Picture,
+    *,
+    quality: int = 90,
+    tags: Mapping[str, str] | None = None,
+    finish: Finish | None = None,
 ) -> None:
     """Write a picture in the format of the extension of ``path``, whole or not at all.
 
     ``quality`` (0 to 100) is used by JPEG, WebP and AVIF. ``tags`` become an XMP packet in JPEG, PNG,
     WebP, TIFF and AVIF: see ``metadata.xmp_packet`` for the names. The profile is kept by the same
-    formats. Raises OptionError for an unknown extension or quality, OutputNotWritable, DiskFull.
+    formats. ``finish`` may change the finished file before it appears under its name. Raises OptionError
+    for an unknown extension or quality, OutputNotWritable, DiskFull, and what ``finish`` raises.
     """
     data = encode_image(output_format(path), picture, quality=quality, tags=tags)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+        if finish is not None:
+            finish(temporary)
 
 
 def write_encoded(
-    path: Path, data: bytes, picture: Picture, *, tags: Mapping[str, str] | None = None
+    path: Path,
+    data: bytes,
+    picture: Picture,
+    *,
+    tags: Mapping[str, str] | None = None,
+    finish: Finish | None = None,
 ) -> None:
     """Write a picture that is encoded already, with the profile and the EXIF tags of ``picture`` and with ``tags``.
 
-    The bytes must be in the format of the extension. Raises OptionError, OutputNotWritable, DiskFull.
+    The bytes must be in the format of the extension. ``finish`` is that of ``write_image``. Raises OptionError,
+    OutputNotWritable, DiskFull.
     """
     xmp = metadata.xmp_packet(tags) if tags else None
     whole = metadata.add(data, output_format(path), metadata.Metadata(picture.icc, picture.exif, xmp))
     with replacing(path) as temporary:
         temporary.write_bytes(whole)
+        if finish is not None:
+            finish(temporary)
 
 
 def encode_image(

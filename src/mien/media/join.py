@@ -18,7 +18,7 @@ from av.container import InputContainer, OutputContainer
 
 from mien.errors import OutputError
 from mien.media import audio as sound
-from mien.media.atomic import replacing
+from mien.media.atomic import Finish, replacing
 from mien.media.audio import AudioPlan, Track, Window
 from mien.media.container import fraction, input_errors, muxing_errors, open_input
 from mien.media.encoders import CONTAINERS, container_of
@@ -61,6 +61,7 @@ def join(
     audio: AudioPlan | None = None,
     tags: Mapping[str, str] | None = None,
     offsets: Sequence[Fraction] | None = None,
+    finish: Finish | None = None,
 ) -> tuple[str, ...]:
     """Write ``output`` from encoded parts, one for each segment, and the sound of ``source``.
 
@@ -68,7 +69,8 @@ def join(
     start_pts``), and all parts are encoded alike. ``offsets`` overrides where the parts begin in the
     output, in seconds, for parts in a new frame rate. The video keeps the source's times; when frames
     were cut off at its beginning, the first frame is at 0. Sound is cut to the same range. The
-    container goes by the extension of ``output``; ``tags`` are stored in it.
+    container goes by the extension of ``output``; ``tags`` are stored in it. ``finish`` may change the
+    finished file before it appears under its name.
 
     Returns sentences about what could not be kept as it was. Raises CorruptMedia for a damaged source,
     DiskFull, OutputNotWritable or OutputError; then ``output`` is untouched.
@@ -90,6 +92,9 @@ def join(
             start_codes = _start_code_filter(target, parts[0], video, stack)
             tracks = _tracks(target, source, segments, clock, clock_source, container, audio, stack, notices)
             _mux(target, video, parts, clock, tracks, start_codes)
+            stack.close()
+        if finish is not None:
+            finish(temporary)
     return tuple(notices)
 
 

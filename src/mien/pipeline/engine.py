@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mien.options import Options
+from mien.pipeline.auditing import Audit
 from mien.pipeline.plan import Plan, make_plan
 from mien.pipeline.progress import Cancel, Meter, Report
 from mien.pipeline.registry import AnyProcessor, Registry
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mien.models import Download
     from mien.models.store import ModelStore
     from mien.pipeline.job import Job, Outcome
+    from mien.safety.signer import Signer
     from mien.types import Face, Frame
 
 Notice = Callable[[str], None]
@@ -34,6 +36,7 @@ class Engine:
 
     ``processors`` replaces the installed ones, ``make_analyser`` what finds faces. ``on_notice`` is told one line at a
     time, ``on_download`` how far downloads of models are; both may be called from any thread that runs a step.
+    ``signer`` signs outputs in the place of the settings' key, such as one whose key never leaves its hardware.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Engine:
         make_analyser: MakeAnalyser | None = None,
         on_notice: Notice | None = None,
         on_download: Callable[[Download], None] | None = None,
+        signer: Signer | None = None,
     ) -> None:
         from mien.inference.runtime import Runtime
         from mien.models.catalogue import load_catalogue
@@ -54,6 +58,7 @@ class Engine:
         self.models = ModelStore(self.settings, load_catalogue(), progress=on_download)
         self.runtime = Runtime(self.settings)
         self._make_analyser = make_analyser
+        self._signer = signer
         self._on_notice = on_notice or (lambda line: None)
         self._blas = _OneBlasThread()
 
@@ -86,22 +91,31 @@ class Engine:
 
         cancel = cancel or Cancel()
         cancel.raise_if_set()
-        with self._blas:
+        with self._blas, Audit(step, self.settings) as audit:
             plan = make_plan(step, self.processors, self.models, self.settings, notice)
             job = self._prepare(plan, Meter(on_progress), cancel, notice)
             outcome = _runner(plan)(job)
-        if plan.needs_faces and not outcome.faces:
-            notice(f"No face was worked on in {step.target}; the output shows what the target does.")
+            if plan.needs_faces and not outcome.faces:
+                notice(f"No face was worked on in {step.target}; the output shows what the target does.")
+            result = self._result(job, outcome, time.monotonic() - started, notices)
+            audit.completed(result)
+        return result
+
+    @staticmethod
+    def _result(job: Job, outcome: Outcome, seconds: float, notices: Iterable[str]) -> Result:
+        plan = job.plan
         return Result(
-            output=step.output,
+            output=plan.step.output,
             kind=plan.kind,
             frames=outcome.frames,
-            seconds=time.monotonic() - started,
+            seconds=seconds,
             faces=outcome.faces,
             models=job.models,
             notices=tuple(notices),
             content=outcome.content,
             resumed_segments=outcome.resumed_segments,
+            signed=outcome.signed,
+            watermark=job.provenance.watermark_id,
         )
 
     def detect(
@@ -125,7 +139,10 @@ class Engine:
         from mien.pipeline.analysis import choose_analyser
         from mien.pipeline.job import Job, models_of
         from mien.pipeline.policy import make_policy, policy_models
+        from mien.pipeline.provenance import make_provenance
         from mien.processors.base import RunContext
+
+        provenance = make_provenance(plan, self.settings, self._signer, notice)
 
         if self._make_analyser is None:
             analyser = choose_analyser(plan, self.models, self.runtime)
@@ -151,7 +168,18 @@ class Engine:
             cancel.raise_if_set()
         meter.advance(len(wanted))
         policy = make_policy(plan, self.models, self.runtime)
-        return Job(plan, self.settings, self.models, tuple(states), analyser, policy, meter, cancel, notice)
+        return Job(
+            plan,
+            self.settings,
+            self.models,
+            tuple(states),
+            analyser,
+            policy,
+            meter,
+            cancel,
+            notice,
+            provenance,
+        )
 
     def _analyser(self, options_of: Callable[[type[Options]], Any]) -> Analyser:
         from mien.faces.analyser import make_analyser

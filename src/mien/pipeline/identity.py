@@ -13,6 +13,7 @@ from mien.models.store import ModelStore
 from mien.pipeline.job import Job
 from mien.pipeline.output_options import GROUPS, OutputOptions
 from mien.pipeline.work import file_identity, hash_of
+from mien.safety.options import ConsentOptions
 
 LAYOUT = 1
 """Raised when segments of an earlier version must not be used any more."""
@@ -31,7 +32,7 @@ def identity_of(job: Job, spec: VideoSpec) -> str:
             "libraries": {name: _version(name) for name in LIBRARIES},
             "target": file_identity(plan.step.target),
             "sources": [file_identity(source) for source in plan.step.sources],
-            "options": [_plain(plan.settings_of(group)) for group in GROUPS],
+            "options": [_plain(plan.settings_of(group)) for group in GROUPS if group is not ConsentOptions],
             "processors": [
                 (link.name, _code_of(link.processor), link.options.model_dump()) for link in plan.chain
             ],

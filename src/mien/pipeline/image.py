@@ -33,9 +33,9 @@ def run_image(job: Job) -> Outcome:
     job.process(frame)
     faces = job.count_faces(frame)
     job.cancel.raise_if_set()
-    _write(job, picture, frame)
+    signed = _write(job, picture, frame)
     job.meter.advance()
-    return Outcome(1, faces, content)
+    return Outcome(1, faces, content, signed=signed)
 
 
 def _frame_of(job: Job, picture: Picture) -> FrameContext:
@@ -96,19 +96,28 @@ def _final_size(job: Job, picture: Picture, frame: FrameContext) -> tuple[int, i
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
-def _write(job: Job, picture: Picture, frame: FrameContext) -> None:
+def _write(job: Job, picture: Picture, frame: FrameContext) -> bool:
+    """Write the output with all its marks; True if it was signed."""
     plan, marks = job.plan, job.marks()
     if marks is not None and plan.output_format in UNMARKED_FORMATS:
         job.notice(f"A {plan.output_format.upper()} picture has no place for the note that it was changed.")
     tags = None if marks is None else tags_for(marks)
-    if is_repeated(plan, picture):
-        data = finished(plan, picture, frame.image, frame.alpha)
-        write_encoded(plan.step.output, data, picture, tags=tags)
-        return
+    with job.provenance.signing(job.models_by_processor) as seal:
+        if is_repeated(plan, picture):
+            data = finished(plan, picture, *job.provenance.stamp(frame.image, frame.alpha))
+            write_encoded(plan.step.output, data, picture, tags=tags, finish=seal.finish)
+        else:
+            done = _done(job, picture, frame)
+            quality = plan.output.image_quality
+            write_image(plan.step.output, done, quality=quality, tags=tags, finish=seal.finish)
+    return seal.signed
+
+
+def _done(job: Job, picture: Picture, frame: FrameContext) -> Picture:
+    """The result in its final size, with what is drawn on it or hidden in it."""
     width, height = _final_size(job, picture, frame)
-    done = replace(
-        picture,
-        pixels=resized(frame.image, width, height),
-        alpha=None if frame.alpha is None else resized(frame.alpha, width, height),
+    pixels, alpha = job.provenance.stamp(
+        resized(frame.image, width, height),
+        None if frame.alpha is None else resized(frame.alpha, width, height),
     )
-    write_image(plan.step.output, done, quality=plan.output.image_quality, tags=tags)
+    return replace(picture, pixels=pixels, alpha=alpha)

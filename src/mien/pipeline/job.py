@@ -16,6 +16,7 @@ from mien.safety.marking import Marks, OperationKind, marks_for, read_marks
 if TYPE_CHECKING:
     from mien.faces.analyser import Analyser
     from mien.models.store import ModelStore
+    from mien.pipeline.provenance import Provenance
     from mien.processors.base import FrameContext
     from mien.settings import Settings
 
@@ -42,11 +43,25 @@ class Job:
     meter: Meter
     cancel: Cancel
     notice: Callable[[str], None]
+    provenance: Provenance
 
     @property
     def models(self) -> tuple[str, ...]:
         """Catalogue entries that the step uses, each once."""
         return models_of(self.plan, self.analyser)
+
+    @property
+    def models_by_processor(self) -> dict[str, tuple[str, ...]]:
+        """Catalogue entries that each processor uses, with those that found its faces."""
+        finding = [*self.analyser.models(), *mask_models(self.plan.settings_of(MaskOptions))]
+        return {
+            link.name: tuple(
+                dict.fromkeys(
+                    [*link.processor.models(link.options), *(finding if link.processor.needs_faces else ())]
+                )
+            )
+            for link in self.plan.chain
+        }
 
     def process(self, frame: FrameContext) -> None:
         """Run all processors on one frame, in their order."""
@@ -78,3 +93,4 @@ class Outcome:
     faces: int
     content: Verdict
     resumed_segments: int = 0
+    signed: bool = False

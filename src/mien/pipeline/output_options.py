@@ -8,6 +8,7 @@ from mien.faces.options import GROUPS as FACE_GROUPS
 from mien.options import Options, option
 from mien.processors.voice.options import VoiceOptions
 from mien.safety.content import ContentOptions
+from mien.safety.options import ConsentOptions, ProvenanceOptions
 
 VideoEncoder = Literal[
     "libx264",
@@ -116,6 +117,12 @@ class WorkflowOptions(Options):
         help="Repeat the arithmetic and the default models of FaceFusion 3.8.1, also where mien does better.",
         advanced=True,
     )
+    analysis: Literal["exact", "fast"] = option(
+        "exact",
+        key="analysis",
+        help="exact: downloaded networks look at every frame of a video; fast: at some frames, and the motion of the "
+        "picture tells where faces are between them. Built-in models always follow faces.",
+    )
     no_face: Literal["refuse", "keep"] = option(
         "refuse", help="A picture without a face to work on: refuse it, or write it as it is."
     )
@@ -126,7 +133,9 @@ GROUPS: tuple[type[Options], ...] = (
     VoiceOptions,
     FrameExtractionOptions,
     OutputOptions,
+    ProvenanceOptions,
     WorkflowOptions,
     ContentOptions,
+    ConsentOptions,
 )
-"""The option groups that all steps share: of face analysis, of the pipeline itself, of the content policy."""
+"""The option groups that all steps share: of face analysis, of the pipeline itself, of content, marks and consent."""

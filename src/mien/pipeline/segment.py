@@ -153,6 +153,7 @@ class SegmentRun:
             alpha = resized(frame.alpha, *scaling.final)
             if not self._scene.alpha:
                 image, alpha = on_white(image, alpha), None
+        image, alpha = job.provenance.stamp(image, alpha)
         return image, alpha, job.count_faces(frame)
 
     def _encode(self, ordered: Channel[tuple[Shot, Future[Finished]]], write: Write) -> None:

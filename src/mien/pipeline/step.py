@@ -56,6 +56,10 @@ class Result:
     """Parts of the video that an earlier, interrupted run had finished already."""
     content: Literal["passed", "flagged", "unchecked"] = "unchecked"
     """What the content policy found in the target; unchecked: nothing that could look is installed."""
+    signed: bool = False
+    """Whether the output carries Content Credentials, or has them beside it."""
+    watermark: str | None = None
+    """Id of the invisible watermark (ten hexadecimal digits), if one was put in."""
 
 
 def paths(value: PathInput | Iterable[PathInput]) -> tuple[Path, ...]:

@@ -85,9 +85,9 @@ class _Video:
         meter.finish()
         self._tell(notes)
         content = self._content(notes)
-        self._join(notes)
+        signed = self._join(notes)
         frames, faces = sum(note.frames for note in notes), sum(note.faces for note in notes)
-        return Outcome(frames, faces, content, len(finished))
+        return Outcome(frames, faces, content, len(finished), signed)
 
     def _content(self, notes: Sequence[Note]) -> Verdict:
         """Judge the whole video by its samples. Raises UnsafeInput; nothing is written then."""
@@ -125,7 +125,8 @@ class _Video:
             for warning in note.warnings:
                 self._job.notice(warning)
 
-    def _join(self, notes: Sequence[Note]) -> None:
+    def _join(self, notes: Sequence[Note]) -> bool:
+        """Write the output; True if it was signed."""
         job, plan = self._job, self._job.plan
         job.meter.start("join", 1)
         used = [piece for piece, note in zip(self._pieces, notes, strict=True) if note.frames]
@@ -133,18 +134,21 @@ class _Video:
             raise CorruptMedia(f"{plan.step.target} holds no frame that can be decoded.")
         marks = job.marks()
         resampler = self._scene.resampler
-        notices = cutting.join(
-            [self._area.folder / piece.name for piece in used],
-            _as_a_whole([piece.segment for piece in used], self._pieces),
-            plan.step.output,
-            source=plan.step.target,
-            audio=_audio_of(job),
-            tags=None if marks is None else tags_for(marks),
-            offsets=None if resampler is None else [self._scene.offset(piece.span) for piece in used],
-        )
+        with job.provenance.signing(job.models_by_processor) as seal:
+            notices = cutting.join(
+                [self._area.folder / piece.name for piece in used],
+                _as_a_whole([piece.segment for piece in used], self._pieces),
+                plan.step.output,
+                source=plan.step.target,
+                audio=_audio_of(job),
+                tags=None if marks is None else tags_for(marks),
+                offsets=None if resampler is None else [self._scene.offset(piece.span) for piece in used],
+                finish=seal.finish,
+            )
         for notice in notices:
             job.notice(notice)
         job.meter.advance()
+        return seal.signed
 
 
 def _pieces(scene: Scene, segments: Sequence[Segment], suffix: str) -> Iterator[_Piece]:
