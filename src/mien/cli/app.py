@@ -9,6 +9,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from mien.cli.command import DEBUG, JSON, QUIET, Group
+from mien.cli.commands.audit import audit_group
 from mien.cli.commands.batch import BATCH_COMMANDS
 from mien.cli.commands.benchmark import BENCHMARK_COMMANDS
 from mien.cli.commands.demo import demo_command
@@ -17,10 +18,12 @@ from mien.cli.commands.download import DOWNLOAD_COMMANDS
 from mien.cli.commands.faces import faces_command
 from mien.cli.commands.job_runs import RUN_COMMANDS
 from mien.cli.commands.jobs import JOB_COMMANDS
+from mien.cli.commands.keys import keys_group
 from mien.cli.commands.models import models_group
 from mien.cli.commands.options import options_command
 from mien.cli.commands.steps import STEP_COMMANDS, step_command
 from mien.cli.commands.studio import STUDIO_COMMANDS
+from mien.cli.commands.verify import verify_command
 from mien.cli.job_command import job_command
 from mien.cli.program import Program
 from mien.cli.terminal import Terminal
@@ -39,6 +42,18 @@ FACEFUSION_COMMANDS = (
 """In the order of FaceFusion's help."""
 
 
+OWN_COMMANDS = (
+    faces_command,
+    demo_command,
+    verify_command,
+    models_group,
+    keys_group,
+    audit_group,
+    doctor_command,
+    options_command,
+)
+
+
 def build_app(program: Program, terminal: Terminal | None = None) -> TyperGroup:
     """The command ``mien`` over the given parts of the program."""
     terminal = terminal or Terminal()
@@ -54,7 +69,7 @@ def build_app(program: Program, terminal: Terminal | None = None) -> TyperGroup:
     assert isinstance(root, TyperGroup)
     for about in STEP_COMMANDS:
         root.add_command(step_command(about, program, terminal))
-    for make in (faces_command, demo_command, models_group, doctor_command, options_command):
+    for make in OWN_COMMANDS:
         root.add_command(make(program, terminal))
     for also in FACEFUSION_COMMANDS:
         root.add_command(job_command(also, program, terminal))

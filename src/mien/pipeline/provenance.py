@@ -125,15 +125,16 @@ def make_provenance(
 ) -> Provenance:
     """What the options of a step and the settings ask for; ``signer`` replaces the key of the settings.
 
-    Raises OptionError for a wrong watermark id or badge text, SigningFailed for a key that cannot be used.
+    Raises OptionError for a wrong watermark id or badge text, SigningFailed for a key that is required and cannot be
+    used.
     """
-    from mien.safety.signer import exposed, signer_of
+    from mien.safety.signer import exposed
 
     options = plan.settings_of(ProvenanceOptions)
     if settings.signing == "off":
         signer = None
     elif signer is None:
-        signer = signer_of(settings)
+        signer = _own_signer(settings, notice)
         if signer is not None and settings.signing_key is not None and exposed(settings.signing_key):
             notice(
                 f"The signing key in {settings.signing_key} can be read by other users; chmod 600 keeps them out."
@@ -145,6 +146,19 @@ def make_provenance(
         badge = Badge(options.badge, options.badge_text)
     number = _watermark_number(plan, options) if options.watermark else None
     return Provenance(plan, signer, settings.signing == "required", badge, number, notice)
+
+
+def _own_signer(settings: Settings, notice: Callable[[str], None]) -> Signer | None:
+    """The signer of the settings. Raises SigningFailed for an unusable key only where a signature is required."""
+    from mien.safety.signer import signer_of
+
+    try:
+        return signer_of(settings)
+    except SigningFailed as error:
+        if settings.signing == "required":
+            raise
+        notice(f"{str(error).rstrip('.')}; outputs are written without a signature.")
+        return None
 
 
 def _watermark_number(plan: Plan, options: ProvenanceOptions) -> int:

@@ -4,7 +4,8 @@ A record says who ran what, when, with which models, on whose consent, what the 
 the output. Never a picture, and names of files only where the settings ask for them. It stays when media are deleted.
 
 A line that is changed, removed from the middle or put in breaks the chain. Lines cut off the end do not, and whoever
-can write the file can write all of it anew: keep the last hash somewhere else (``check`` compares it) where that matters.
+can write the file can write all of it anew: where that matters, keep the last hash somewhere else (``check`` compares
+it).
 """
 
 from __future__ import annotations
