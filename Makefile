@@ -6,7 +6,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench parity clean
 
 demo: $(STAMP)
 	$(BIN)/mien demo -o demo
@@ -22,6 +22,10 @@ lint: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python benchmarks/video.py
+
+# Compares with FaceFusion's results, which lie beside the checkout, and writes docs/parity.md.
+parity: $(DEV)
+	$(BIN)/python benchmarks/parity.py
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .coverage

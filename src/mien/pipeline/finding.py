@@ -172,11 +172,13 @@ class ByPerson:
     """The selector, given the picture under analysis (a still picture is its own reference)."""
     lookahead: int = 0
     score: float = 0.0
+    known: tuple[int, Analysis] | None = None
+    """A frame of the clip that was analysed before, by its number: that of the reference."""
     remembers: bool = False
 
     def still(self, image: Frame) -> Found:
         """The faces of a picture."""
-        analysis = self.analyser.analyse(image)
+        analysis = self.analyser.picture(image)
         return Found(
             faces=lambda: analysis.faces,
             select=lambda faces: self.selector_for(analysis)(analysis, faces),
@@ -194,6 +196,9 @@ class _Frames:
     place: Box | None = None
 
     def see(self, image: Frame, index: int) -> Analysis:
+        known = self.finder.known
+        if known is not None and known[0] == index and known[1].shows(image):
+            return known[1]
         return self.finder.analyser.analyse(image)
 
     def found(self, seen: Sequence[Analysis], middle: int) -> Found:
@@ -243,9 +248,10 @@ def _by_person(plan: Plan, analyser: NeuralAnalyser, read_frame: ReadFrame | Non
     options = plan.settings_of(SelectorOptions)
     pictures = [path for path in plan.step.sources if sniff(path).kind == "image"]
     asks_sources = "auto" in (options.gender, options.race)
-    sources = [analyser.analyse(read_image(path).pixels) for path in pictures] if asks_sources else []
+    sources = [analyser.picture(read_image(path).pixels) for path in pictures] if asks_sources else []
     filters = wanted(options, sources)
     needs_reference = options.mode == "reference"
+    known: tuple[int, Analysis] | None = None
     if not needs_reference or read_frame is None:
 
         def for_still(analysis: Analysis) -> PersonSelector:
@@ -254,13 +260,15 @@ def _by_person(plan: Plan, analyser: NeuralAnalyser, read_frame: ReadFrame | Non
 
         selector_for = for_still
     else:
-        fixed = reference(analyser.analyse(read_frame(options.reference_frame)), options, filters)
+        known = options.reference_frame, analyser.analyse(read_frame(options.reference_frame))
+        fixed = reference(known[1], options, filters)
 
         def for_clip(analysis: Analysis) -> PersonSelector:
             return PersonSelector(options, filters, fixed)
 
         selector_for = for_clip
-    return ByPerson(analyser, selector_for, _bridge(plan), plan.settings_of(TrackerOptions).score)
+    score = plan.settings_of(TrackerOptions).score
+    return ByPerson(analyser, selector_for, _bridge(plan), score, known)
 
 
 def _bridge(plan: Plan) -> int:

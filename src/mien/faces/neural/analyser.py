@@ -7,6 +7,7 @@ one picture.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ class NeuralAnalyser:
     """Whether somebody will ask who a face is."""
     asks_attributes: bool = False
     """Whether somebody will ask for age, gender or race."""
+    _pictures: dict[bytes, Analysis] = field(default_factory=dict, repr=False, compare=False)
 
     def models(self) -> tuple[str, ...]:
         """Ids of the models that it will need."""
@@ -96,9 +98,17 @@ class NeuralAnalyser:
         """Begin the analysis of a picture, which must not be changed afterwards; nothing is computed yet."""
         return Analysis(self, image)
 
+    def picture(self, image: Frame) -> Analysis:
+        """As ``analyse``, for one of the few pictures that several ask about: sources, references.
+
+        The same pixels have one analysis, which is kept as long as the analyser.
+        """
+        key = repr(image.shape).encode() + hashlib.sha1(np.ascontiguousarray(image).data).digest()
+        return self._pictures.setdefault(key, Analysis(self, image))
+
     def faces(self, image: Frame) -> tuple[Face, ...]:
         """All faces of a picture, the surest first; their landmarks are measured when they are read."""
-        return self.analyse(image).faces
+        return self.picture(image).faces
 
     def tracker(
         self, rate: float, *, interval: float | None = None, small_faces: bool | None = None
@@ -155,6 +165,10 @@ class Analysis:
             if self._faces is None:
                 self._faces = self._detect()
             return self._faces
+
+    def shows(self, image: Frame) -> bool:
+        """Whether this is the analysis of a picture of the same pixels."""
+        return np.array_equal(self._image, image)
 
     def embedding(self, face: Face) -> Embedding:
         """Who a face of this picture (or an adopted one) is; computed once."""
