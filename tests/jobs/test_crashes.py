@@ -307,6 +307,7 @@ Jobs.TestCase.settings = settings(
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
 )
 TestJobs = Jobs.TestCase

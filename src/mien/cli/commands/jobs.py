@@ -233,9 +233,14 @@ def _step_data(step: JobStep) -> dict[str, Any]:
         "target_path": step.target_path,
         "output_path": step.output_path,
         "delivered": step.delivered,
-        "result": step.finished and asdict(step.finished),
+        "result": step.finished and {**asdict(step.finished), "path": _place(step)},
         "failure": step.failure and asdict(step.failure),
     }
+
+
+def _place(step: JobStep) -> str | None:
+    """Where the result is: at the output path once it was delivered."""
+    return step.output_path if step.delivered or step.finished is None else step.finished.path
 
 
 JOB_COMMANDS = (
