@@ -90,5 +90,5 @@ def test_video_is_sampled_once_a_second_by_absolute_numbers() -> None:
 
 def test_threshold_itself_is_not_passed() -> None:
     session = FakeSession(np.float32([0.25, 0.0]))
-    voter = Voter(session, 8, (0, 0, 0), (1, 1, 1), "first-over-second", 0.25)
+    voter = Voter(lambda: session, 8, (0, 0, 0), (1, 1, 1), "first-over-second", 0.25)
     assert not voter.flags(BLACK)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -60,7 +61,8 @@ class ContentAnalyser(Protocol):
 class Voter:
     """One network: how it is fed, what it measures, and above which value it votes yes."""
 
-    session: Session
+    open: Callable[[], Session]
+    """Gives the session; called for each picture, so it should keep what it opened."""
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -74,7 +76,7 @@ class Voter:
         small = contained(image, self.size)
         pixels = small[..., ::-1].astype(np.float32) / 255
         pixels = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        output = self.session.run([pixels.transpose(2, 0, 1)[None]])[0][0]
+        output = self.open().run([pixels.transpose(2, 0, 1)[None]])[0][0]
         return _MEASURES[self.measure](output) > self.threshold
 
 
@@ -97,13 +99,13 @@ class Vote:
 
 
 def make_vote(catalogue: Mapping[str, Model], load: Callable[[str], Session]) -> Vote:
-    """The vote over the networks of the catalogue; ``load`` gives the session of a model id."""
-    return Vote([_voter(load(id), catalogue[id].params) for id in VOTERS])
+    """The vote over the networks of the catalogue; ``load`` gives the session of a model id when it is first asked."""
+    return Vote([_voter(partial(load, id), catalogue[id].params) for id in VOTERS])
 
 
-def _voter(session: Session, params: Mapping[str, Any]) -> Voter:
+def _voter(open: Callable[[], Session], params: Mapping[str, Any]) -> Voter:
     return Voter(
-        session=session,
+        open=open,
         size=params["size"],
         mean=tuple(params["mean"]),
         std=tuple(params["std"]),

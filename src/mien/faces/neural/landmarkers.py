@@ -25,6 +25,8 @@ GRID = 64
 """The landmarkers answer in cells of a 64×64 grid over the crop."""
 DARK = 30
 """Mean lightness (0 to 255) below which the contrast of a crop is raised."""
+BRIGHT = 40
+"""Mean lightness of every fourth pixel of every fourth row from which a crop is surely not dark."""
 PEPPA_LEAD = 0.2
 """peppa_wutz must be surer than 2dfan4 by this much to be believed (FaceFusion 3.8.1)."""
 
@@ -128,6 +130,8 @@ def _raise_contrast(crop: Frame, compat: bool) -> Frame:
 
     FaceFusion takes the crop for RGB while it is BGR, and sends bright crops, too, through Lab and back.
     """
+    if not compat and float(cv2.cvtColor(crop[::4, ::4], cv2.COLOR_BGR2Lab)[:, :, 0].mean()) >= BRIGHT:
+        return crop
     to_lab, from_lab = cv2.COLOR_BGR2Lab, cv2.COLOR_Lab2BGR
     if compat:
         to_lab, from_lab = cv2.COLOR_RGB2Lab, cv2.COLOR_Lab2RGB
