@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mien.media.probe import probe
 
 NETWORKS = ("yoloface_8n*", "2dfan4*", "fan_68*", "arcface_w*", "fairface*", "nsfw_*", "xseg_*", "bisenet*")
 PROCESSORS = ("hyperswap_1a*", "gfpgan_1.4*", "ddcolor*")
-STAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}")
+STAMP = re.compile(r"\d{4}(-\d{2}){5}(-\d+)?")
 
 
 class WithColorizer(Program):
@@ -83,22 +83,23 @@ def test_every_step_of_the_recorded_session(
     assert (video.frame_count, video.codec) == (11, "h264")
 
 
-def _expected_jobs(step: Mapping[str, Any]) -> dict[str, Any]:
+def _expected_jobs(step: Mapping[str, Any]) -> list[str]:
     """Job files as recorded; a batch that cannot be run leaves none here."""
-    return {
-        STAMP.sub("<stamp>", name): _essence(job)
-        for name, job in sorted(step["job_files"].items())
-        if not (name.startswith("drafted/batch-") and not job["steps"])
-    }
+    jobs = step["job_files"].items()
+    return _named(
+        (name, job) for name, job in jobs if not (name.startswith("drafted/batch-") and not job["steps"])
+    )
 
 
-def _jobs(folder: Path, media: str) -> dict[str, Any]:
-    found = {}
-    for path in sorted((folder / ".jobs").glob("*/*.json")):
-        text = path.read_text().replace(media, "{M}").replace(str(folder), "{W}")
-        name = STAMP.sub("<stamp>", f"{path.parent.name}/{path.name}")
-        found[re.sub(r"<stamp>-\d+", "<stamp>", name)] = _essence(json.loads(text))
-    return found
+def _jobs(folder: Path, media: str) -> list[str]:
+    paths = (folder / ".jobs").glob("*/*.json")
+    texts = {path: path.read_text().replace(media, "{M}").replace(str(folder), "{W}") for path in paths}
+    return _named((f"{path.parent.name}/{path.name}", json.loads(text)) for path, text in texts.items())
+
+
+def _named(jobs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Each job with its name, in which the time of an automatic one counts for nothing."""
+    return sorted(f"{STAMP.sub('<stamp>', name)} {_essence(job)}" for name, job in jobs)
 
 
 def _essence(job: Mapping[str, Any]) -> dict[str, Any]:
