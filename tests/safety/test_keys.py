@@ -45,7 +45,9 @@ def test_a_key_that_others_can_read_is_noticed(tmp_path: Path) -> None:
 def test_the_certificate_has_what_readers_ask_for(keys: Path) -> None:
     leaf, root = certificates(keys)
     leaf.verify_directly_issued_by(root)
-    usages = {usage.dotted_string for usage in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
+    usages = {
+        usage.dotted_string for usage in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    }
     assert usages == {"1.3.6.1.4.1.62558.2.1", ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string}
     usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
     assert usage.digital_signature
@@ -112,9 +114,7 @@ def self_signed(key: object, days: int = 10) -> bytes:
 
 
 def pem(key: object, password: bytes | None = None) -> bytes:
-    protection = (
-        serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    )
+    protection = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     return key.private_bytes(  # type: ignore[attr-defined, no-any-return]
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection
     )
@@ -129,7 +129,9 @@ def pem(key: object, password: bytes | None = None) -> bytes:
         (lambda: rsa.generate_private_key(65537, 2048), "PS256"),
     ],
 )
-def test_the_operators_own_key_in_one_file(make: Callable[[], object], algorithm: str, tmp_path: Path) -> None:
+def test_the_operators_own_key_in_one_file(
+    make: Callable[[], object], algorithm: str, tmp_path: Path
+) -> None:
     key = make()
     file = tmp_path / "operator.pem"
     file.write_bytes(pem(key) + self_signed(key))

@@ -18,7 +18,7 @@ from typing import Any, Final
 import c2pa
 
 from mien._version import __version__
-from mien.errors import SigningFailed
+from mien.errors import DiskFull, OutputError, SigningFailed
 from mien.media.atomic import refusal_of, replacing
 from mien.safety.signer import Signer
 
@@ -191,10 +191,10 @@ def _failures(output: Path) -> Iterator[None]:
     except c2pa.C2paError as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise SigningFailed(f"{output} could not be signed: {reason}.") from None
-    except SigningFailed:
+    except OutputError:
         raise
     except OSError as error:
         refusal = refusal_of(error, output)
-        if refusal is not None:
+        if isinstance(refusal, DiskFull):
             raise refusal from error
         raise SigningFailed(f"{output} could not be signed: {error.strerror or error}.") from error

@@ -72,6 +72,11 @@ def read_manifest(path: Path, format: str, anchors: Sequence[str] = ()) -> Manif
     except c2pa.C2paError as error:
         if isinstance(error, c2pa.C2paError.NotSupported):
             return Manifest("none")
+        # The library has no class of its own for this one.
+        if str(error).startswith("Remote"):
+            return Manifest(
+                "none", problems=("The file says that its manifest lies on a server; none is asked.",)
+            )
         reason = " ".join(str(error).split()).rstrip(".")
         return Manifest("tampered", problems=(f"The manifest cannot be read ({reason}).",))
 

@@ -135,6 +135,7 @@ def _headline(findings: Findings) -> str:
 def _about_manifest(manifest: Manifest) -> Iterator[str]:
     if manifest.state == "none":
         yield "Content Credentials: none."
+        yield from (f"  {problem}" for problem in manifest.problems)
         return
     signer = manifest.signer or "an unnamed signer"
     words = {
