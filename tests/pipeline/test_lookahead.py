@@ -18,7 +18,7 @@ def run(count: int, size: int) -> list[tuple[int, list[int], int]]:
         calls.append(([observed.index for observed in seen], middle))
         return seen[middle]
 
-    window: LookAhead[int] = LookAhead(size, fill)
+    window: LookAhead[int, Observed, Observed] = LookAhead(size, fill)
     out: list[tuple[int, Observed]] = []
     for number in range(count):
         out += window.push(number, Observed((), index=number))
@@ -43,7 +43,7 @@ def test_each_frame_is_seen_with_its_neighbours(count: int, size: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 3])
 def test_frames_are_held_back_only_as_long_as_needed(size: int) -> None:
-    window: LookAhead[str] = LookAhead(size, lambda seen, middle: seen[middle])
+    window: LookAhead[str, Observed, Observed] = LookAhead(size, lambda seen, middle: seen[middle])
     for number in range(size):
         assert list(window.push(f"frame {number}", Observed((), index=number))) == []
     [(frame, _)] = window.push(f"frame {size}", Observed((), index=size))
