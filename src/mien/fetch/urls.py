@@ -18,7 +18,7 @@ LONGEST: Final = 8192
 
 # Parsers of different makers read these differently, which is how checks are got round.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\<>\"{}|^`]|[\u0080-\u00a0\u2000-\u200f\u2028-\u202f\ufeff]")
-_HOST_NAME = re.compile(r"^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?$")
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?")
 _SAFE: Final = "/:@!$&'()*+,;=?%~-._[]"
 
 
@@ -104,6 +104,6 @@ def _host(host: str) -> str:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         raise UnsafeInput("The host of the URL is not a name.") from None
-    if not _HOST_NAME.match(name.lower()):
+    if not _HOST_NAME.fullmatch(name.lower()):
         raise UnsafeInput("The host of the URL is not a name." if host else "The URL names no host.")
     return name.lower()
