@@ -41,7 +41,16 @@ def write_picture(path: Path, image: Frame) -> Path:
     return path
 
 
-def make_people_clip(path: Path, frames: int, *, empty: Collection[int] = ()) -> Path:
+def freckled(image: Frame, center: tuple[int, int]) -> Frame:
+    """The picture with freckles on a face, which flow can follow."""
+    for x, y in np.random.default_rng(1).integers(-45, 45, (60, 2)) + center:
+        cv2.circle(image, (int(x), int(y)), 4, (0, 160, 0), -1)
+    return image
+
+
+def make_people_clip(
+    path: Path, frames: int, *, empty: Collection[int] = (), freckles: bool = False
+) -> Path:
     """A clip of one person who stands still, and is away in the frames ``empty``."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25)
@@ -50,6 +59,8 @@ def make_people_clip(path: Path, frames: int, *, empty: Collection[int] = ()) ->
         stream.codec_context.options = {"crf": "8", "preset": "ultrafast"}
         for number in range(frames):
             image = people() if number in empty else people(LEFT)
+            if freckles and number not in empty:
+                image = freckled(image, LEFT)
             frame = av.VideoFrame.from_ndarray(image, "bgr24")
             frame.pts = number
             container.mux(stream.encode(frame))

@@ -83,7 +83,8 @@ def make_finder(plan: Plan, analyser: Analyser, read_frame: ReadFrame, *, is_cli
     if not plan.needs_faces:
         return Nothing()
     if isinstance(analyser, NeuralAnalyser) and not plan.lookahead:
-        return _by_person(plan, analyser, read_frame if is_clip else None)
+        by_person = _by_person(plan, analyser, read_frame if is_clip else None)
+        return _between_keys(plan, by_person) if is_clip and plan.workflow.analysis == "fast" else by_person
     return _following(plan, analyser, read_frame if is_clip else None)
 
 
@@ -269,6 +270,13 @@ def _by_person(plan: Plan, analyser: NeuralAnalyser, read_frame: ReadFrame | Non
         selector_for = for_clip
     score = plan.settings_of(TrackerOptions).score
     return ByPerson(analyser, selector_for, _bridge(plan), score, known)
+
+
+def _between_keys(plan: Plan, by_person: ByPerson) -> Finder:
+    from mien.pipeline.fast import BetweenKeys, frames_between
+
+    video = plan.target.video
+    return BetweenKeys(by_person, frames_between(float(video.rate) if video else 0.0))
 
 
 def _bridge(plan: Plan) -> int:
