@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mien.errors import CorruptMedia, OptionError, OutputError, UnsupportedMedia
 from mien.media import exif, metadata
 from mien.media.atomic import Finish, replacing
-from mien.media.headers import Header, meta_first, parse_header, read_bytes, still_png
+from mien.media.headers import Header, parse_header, read_bytes, still_png, without_uuid
 from mien.media.orientation import Orientation
 from mien.media.probe import MAX_PIXELS, check_pixels
 from mien.media.sniff import describe, sniff
@@ -43,7 +43,7 @@ OUTPUT_FORMATS: Final = {
 _PREPARED: Final[dict[str, Callable[[bytes], bytes]]] = {
     "png": still_png,
     "tiff": exif.without_orientation,
-    "avif": meta_first,
+    "avif": without_uuid,
 }
 
 _HOLDS_ALPHA: Final = frozenset({"png", "webp", "tiff", "avif"})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from mien.errors import InputMissing
+from mien.errors import CorruptMedia, InputMissing
 from mien.safety.keys import ROOT
 from mien.safety.manifests import Manifest, read_manifest
 from mien.safety.marking import GENERATED, Marks, read_marks
@@ -64,21 +64,23 @@ class Findings:
 def verify(path: Path, anchors: tuple[str, ...] = (), *, max_pixels: int | None = None) -> Findings:
     """Look for everything that says how a picture or video was made. ``anchors``: PEM certificates that are trusted.
 
-    Raises what ``mien.media.probe`` raises for a file that is no media.
+    Raises what ``mien.media`` raises for a file that is no media, or that is damaged and not signed.
     """
-    from mien.media.probe import MAX_PIXELS, probe
-    from mien.safety import watermark
+    from mien.media.probe import MAX_PIXELS
+    from mien.media.sniff import sniff
 
     path = Path(path)
-    info = probe(path, max_pixels=max_pixels or MAX_PIXELS)
-    frames = _frames(path, info, max_pixels or MAX_PIXELS) if info.kind != "audio" else iter(())
-    return Findings(
-        path=path,
-        kind=info.kind,
-        manifest=read_manifest(path, info.format, anchors),
-        marks=read_marks(path),
-        watermark=watermark.read(frames),
-    )
+    found = sniff(path)
+    manifest = read_manifest(path, found.format, anchors)
+    marks, mark = None, None
+    try:
+        marks = read_marks(path)
+        mark = _watermark(path, max_pixels or MAX_PIXELS)
+    except CorruptMedia:
+        # Tampering may damage a file; then the manifest has the word.
+        if manifest.state != "tampered":
+            raise
+    return Findings(path, found.kind, manifest, marks, mark)
 
 
 def anchors_of(settings: Settings) -> tuple[str, ...]:
@@ -100,6 +102,14 @@ def read_anchors(path: Path) -> str:
         return path.read_text("ascii", "replace")
     except OSError as error:
         raise InputMissing(f"The certificates {path} cannot be read: {error.strerror}.") from None
+
+
+def _watermark(path: Path, max_pixels: int) -> Watermark | None:
+    from mien.media.probe import probe
+    from mien.safety import watermark
+
+    info = probe(path, max_pixels=max_pixels)
+    return None if info.kind == "audio" else watermark.read(_frames(path, info, max_pixels))
 
 
 def _frames(path: Path, info: MediaInfo, max_pixels: int) -> Iterator[Frame]:
