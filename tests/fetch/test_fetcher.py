@@ -409,3 +409,10 @@ def make_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
     return ca_file, context
+
+
+def test_every_variable_is_explained() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
+    text = page.read_text(encoding="utf-8")
+    for name in FetchSettings.model_fields:
+        assert f"| `MIEN_FETCH_{name.upper()}` |" in text

@@ -122,3 +122,9 @@ def test_the_local_storage_needs_no_extra_package(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+def test_every_variable_is_explained() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "storage.md"
+    text = page.read_text(encoding="utf-8")
+    assert [name for names in VARIABLES.values() for name in names if f"`{name}`" not in text] == []

@@ -22,6 +22,7 @@ from mien.cli.commands.keys import keys_group
 from mien.cli.commands.models import models_group
 from mien.cli.commands.options import options_command
 from mien.cli.commands.steps import STEP_COMMANDS, step_command
+from mien.cli.commands.storage import storage_group
 from mien.cli.commands.studio import STUDIO_COMMANDS
 from mien.cli.commands.verify import verify_command
 from mien.cli.job_command import job_command
@@ -50,6 +51,7 @@ OWN_COMMANDS = (
     keys_group,
     audit_group,
     doctor_command,
+    storage_group,
     options_command,
 )
 

@@ -16,7 +16,7 @@ from mien.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mien.pipeline.engine import Engine
-    from mien.pipeline.step import Result
+    from mien.pipeline.step import PathInput, Result
 
 
 @contextmanager
@@ -34,11 +34,11 @@ def open_engine(
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of one step."""
+    """The files of one step as they were named; inputs may be URLs until ``inputs.local`` has fetched them."""
 
-    sources: tuple[Path, ...]
-    target: Path
-    output: Path
+    sources: tuple[PathInput, ...]
+    target: PathInput
+    output: PathInput
 
 
 def run_step(
@@ -46,12 +46,12 @@ def run_step(
 ) -> Result:
     """Run one step with a progress bar; Ctrl-C stops it after the current frame."""
     from mien.pipeline.progress import Cancel
-    from mien.pipeline.step import Step
+    from mien.pipeline.step import Step, paths
 
     step = Step(
-        sources=files.sources,
-        target=files.target,
-        output=files.output,
+        sources=paths(files.sources),
+        target=Path(files.target),
+        output=Path(files.output),
         processors=tuple(processors),
         options=options,
     )

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.cli import flags, ini
+from mien.cli import flags, ini, inputs
 from mien.cli.command import Command, chosen, positionals, text
 from mien.cli.program import Program, all_groups, items_of, processor_groups
-from mien.cli.run_options import PROGRAM_GROUPS, PathOptions, processors_option
+from mien.cli.run_options import PROGRAM_GROUPS, PathOptions, processors_option, settings_of
 from mien.cli.running import Files, as_data, open_engine, run_step, summary
 from mien.cli.terminal import Terminal
 from mien.errors import OptionError
@@ -87,8 +87,8 @@ def step_command(about: StepCommand, program: Program, terminal: Terminal) -> Co
         builder.parameters,
         builder.run,
         terminal,
-        details=f"{about.details} Several values of one option are separated by spaces; write files "
-        "before options, or after --.",
+        details=f"{about.details} Inputs may be URLs. Several values of one option are separated by "
+        "spaces; write files before options, or after --.",
         usage=f"{about.usage} -o OUTPUT",
         panel="Work on faces",
     )
@@ -131,8 +131,12 @@ class _Builder:
         step_keys = {item.key for item in items_of(groups)}
         options = {key: value for key, value in values.items() if key in step_keys}
         processors = self._chosen_processors(typed, values)
-        with open_engine(self._program, self._terminal, values) as (engine, bars):
-            result = run_step(engine, bars, files, processors, options)
+        settings = settings_of(values, self._program.settings())
+        with (
+            open_engine(self._program, self._terminal, values) as (engine, bars),
+            inputs.local(files, settings, bars) as here,
+        ):
+            result = run_step(engine, bars, here, processors, options)
         self._terminal.result(as_data(result), lambda: summary(result))
 
     def _processors(self) -> Declared:
@@ -164,7 +168,7 @@ class _Builder:
             raise OptionError(f"There is no {missing}: {usage}. Files stand before options, or after --.")
         if values.get("output_path") is None:
             raise OptionError(f"There is no output file: {usage}.")
-        return Files(tuple(Path(word) for word in sources), Path(target), Path(values["output_path"]))
+        return Files(tuple(sources), target, values["output_path"])
 
 
 CONFIG_HELP = (
