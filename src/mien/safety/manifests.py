@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from mien.safety.credentials import context_of, has_sidecar, media_type, sidecar
 State = Literal["none", "valid", "trusted", "tampered"]
 
 UNTRUSTED: Final = "signingCredential.untrusted"
-_HEAD: Final = 1 << 20
+_END: Final = 1 << 20
+"""Bytes at the beginning and at the end of a file, where manifests lie."""
 _STATES: Final[Mapping[str, State]] = {"Valid": "valid", "Trusted": "trusted", "Invalid": "tampered"}
 _CHANGED: Final = ("dataHash.mismatch", "bmffHash.mismatch", "boxesHash.mismatch")
 
@@ -77,6 +79,9 @@ def read_manifest(path: Path, format: str, anchors: Sequence[str] = ()) -> Manif
             return Manifest(
                 "none", problems=("The file says that its manifest lies on a server; none is asked.",)
             )
+        if not may_have_manifest(path, format):
+            # A file that the library cannot follow, and nothing in it that looks like a manifest.
+            return Manifest("none")
         reason = " ".join(str(error).split()).rstrip(".")
         return Manifest("tampered", problems=(f"The manifest cannot be read ({reason}).",))
 
@@ -86,8 +91,10 @@ def may_have_manifest(path: Path, format: str) -> bool:
     if has_sidecar(format):
         return sidecar_of(path).is_file()
     with path.open("rb") as file:
-        head = file.read(_HEAD)
-    return b"jumb" in head and b"c2pa" in head
+        ends = file.read(_END)
+        file.seek(max(file.seek(0, os.SEEK_END) - _END, len(ends)))
+        ends += file.read()
+    return b"jumb" in ends and b"c2pa" in ends
 
 
 def _sidecar(path: Path) -> bytes | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mien.cli.command import Command, one, positionals, text
+from mien.cli import inputs
+from mien.cli.command import Command, chosen, one, positionals, text
 from mien.cli.program import Program
+from mien.cli.progress import ProgressBars
+from mien.cli.running import Files
 from mien.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ EXIT_CODES = {"marked": 0, "unmarked": 3, "tampered": 4, "untrusted": 5}
 
 DETAILS = (
     "Looks for Content Credentials (signed), plain marks (IPTC, container tags) and mien's invisible watermark. "
-    "Nothing is asked over the network.\n\n"
+    "Apart from fetching a URL, nothing is asked over the network.\n\n"
     "Exit codes: 0 something says how the file was made, and nothing contradicts it; 3 no marks were found; 4 the file "
     "was changed after it was signed, or its manifest is damaged; 5 with --trust: there is no signature of anybody who "
     "is trusted; 2 a wrong command line; 10 and above: the file cannot be read."
@@ -34,12 +37,17 @@ def verify_command(program: Program, terminal: Terminal) -> Command:
     def run(values: Mapping[str, Any]) -> None:
         from mien.safety.verify import anchors_of, read_anchors, verify
 
-        path = Path(one(tuple(values["files"] or ()), "file", "mien verify FILE"))
+        word = one(chosen(values, "files"), "file", "mien verify FILE")
         settings = program.settings()
         anchors = anchors_of(settings)
         if values["trust"]:
             anchors = (*anchors, read_anchors(Path(values["trust"])))
-        findings = verify(path, anchors, max_pixels=settings.max_pixels)
+        with (
+            ProgressBars(terminal) as bars,
+            inputs.local(Files((), word, Path("-")), settings, bars) as here,
+        ):
+            findings = verify(Path(here.target), anchors, max_pixels=settings.max_pixels)
+        findings = replace(findings, path=Path(word.partition("?")[0]))
         verdict = findings.verdict(must_be_trusted=bool(values["trust"]))
         terminal.result(as_data(findings, verdict), lambda: "\n".join(findings.sentences()))
         if EXIT_CODES[verdict]:
@@ -53,7 +61,7 @@ def verify_command(program: Program, terminal: Terminal) -> Command:
         run,
         terminal,
         details=DETAILS,
-        usage="FILE",
+        usage="FILE|URL",
         panel="Provenance",
     )
 
