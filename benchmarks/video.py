@@ -89,15 +89,15 @@ class TimedProcessor(Processor[Any, Any]):
         self._process(frame, state)
 
 
-def make_clip(path: Path, portrait: Path, size: tuple[int, int], seconds: float) -> None:
+def make_clip(path: Path, portrait: Path, size: tuple[int, int], seconds: float, rate: int = RATE) -> None:
     """A portrait that sways, nods and comes nearer, with noise as of a camera."""
     width, height = size
     image = read_image(portrait).pixels
     noise = np.random.default_rng(1).normal(0, 3, (4, height, width, 3))
-    spec = VideoSpec(width, height, Fraction(1, 15360), Fraction(RATE), quality=QUALITY, preset=PRESET)
+    spec = VideoSpec(width, height, Fraction(1, 15360), Fraction(rate), quality=QUALITY, preset=PRESET)
     with VideoWriter(path, spec) as writer:
-        for number in range(round(seconds * RATE)):
-            angle = number / RATE * 2 * math.pi
+        for number in range(round(seconds * rate)):
+            angle = number / rate * 2 * math.pi
             scale = height / image.shape[0] * (1.25 + 0.1 * math.sin(angle / 5))
             turn = cv2.getRotationMatrix2D((224, 120), 6 * math.sin(angle / 4), scale)
             turn[:, 2] += (
@@ -108,7 +108,7 @@ def make_clip(path: Path, portrait: Path, size: tuple[int, int], seconds: float)
                 image, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
             )
             frame = np.clip(frame + noise[number % 4], 0, 255).astype(np.uint8)
-            writer.write(frame, number * 15360 // RATE)
+            writer.write(frame, number * 15360 // rate)
 
 
 def floor(clip: Path, folder: Path, **_: Any) -> dict[str, float]:
