@@ -24,7 +24,9 @@ from mien.errors import (
     UnsupportedMedia,
 )
 from mien.fetch import Fetcher, FetchSettings, fetch, is_url
+from mien.fetch.exchange import Exchange, trusted
 from mien.fetch.network import Resolve
+from mien.fetch.urls import read_url
 from tests.fetch.conftest import settings_for
 from tests.fetch.servers import Server, answer, png, serving
 
@@ -240,6 +242,21 @@ BODIES: dict[str, tuple[Callable[[Server], str], type[Exception], str]] = {
     "dripping head": (
         lambda s: s.add("/", b"HTTP/1.1 200 OK\r\nX: ", b"x", wait=0.1, again=True),
         FetchError, "within the time that a fetch may take"),
+    "go on, go on": (
+        lambda s: s.add("/", b"", b"HTTP/1.1 100 Continue\r\n\r\n", wait=0.05, again=True),
+        FetchError,
+        "within the time that a fetch may take",
+    ),
+    "another protocol": (
+        lambda s: s.add("/", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        FetchError,
+        "status 101|not HTTP",
+    ),
+    "packed on the way": (
+        lambda s: s.add("/", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+        FetchError,
+        "not HTTP",
+    ),
     "silent": (lambda s: s.add("/", answer(png()[:20], length=5000), keep=True), FetchError, "stopped sending"),
     "never answering": (lambda s: s.add("/", b"", keep=True), FetchError, "stopped sending"),
     "closing at once": (lambda s: s.add("/", b""), FetchError, "broke off"),
@@ -308,6 +325,21 @@ def test_proxies_and_credentials_of_the_environment_are_not_used(
 def test_a_folder_that_is_not_there(server: Server, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         fetch(server.add("/", answer(png())), tmp_path / "none", settings_for(server))
+
+
+def test_a_message_is_sent_by_the_same_rules(server: Server) -> None:
+    settings = settings_for(server)
+    target = read_url(server.add("/hook", answer(b"thanks", status="202 Accepted")), settings)
+    with Exchange(settings, trusted(settings)) as exchange:
+        with exchange.request(target, "POST", {"Webhook-Id": "1"}, b"{}") as found:
+            assert (found.status, b"".join(found.body)) == (202, b"thanks")
+        inner = read_url(server.url("/", "127.0.0.2"), settings)
+        with pytest.raises(UnsafeInput, match=PRIVATE), exchange.request(inner, "POST", {}, b"{}"):
+            pass
+    (request,) = server.requests
+    assert request.startswith(b"POST /hook HTTP/1.1\r\n")
+    assert b"\r\nWebhook-Id: 1\r\n" in request
+    assert b"\r\nContent-Length: 2\r\n" in request
 
 
 @pytest.fixture(scope="module")

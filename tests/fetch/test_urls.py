@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mien.errors import UnsafeInput
 from mien.fetch import FetchSettings
@@ -96,3 +98,23 @@ def test_messages_hold_no_query_and_no_endless_path() -> None:
 def test_https_only() -> None:
     with pytest.raises(UnsafeInput, match="https only"):
         read_url("http://example.com/", FetchSettings(schemes=("https",)))
+
+
+pieces = st.sampled_from(
+    ["http:", "https:", "ftp:", "/", "//", "\\", "@", ":", "?", "#", "%", "%2e", "%00", "[", "]", "::1", ".", "..",
+     "127.0.0.1", "localhost", "example.com", "80", "443", "22", "0x7f", "ü", "。", "１", "\u200b", " ", "\n", "a"]
+)  # fmt: skip
+
+
+@given(st.one_of(st.lists(pieces, max_size=9).map("".join), st.text(max_size=40).map("http://".__add__)))
+def test_whatever_is_written_is_refused_or_means_one_thing(url: str) -> None:
+    try:
+        target = read_url(url, SETTINGS)
+    except UnsafeInput:
+        return
+    assert target.host.isascii()
+    assert target.url.isascii()
+    assert target.url.isprintable()
+    assert not set(target.host) & set("/@\\?#% ")
+    assert (target.scheme in ("http", "https"), target.port in (80, 443)) == (True, True)
+    assert read_url(target.url, SETTINGS) == target

@@ -10,6 +10,7 @@ from mien.errors import (
     NoFace,
     OutOfMemory,
     OutputError,
+    StorageError,
     UnsafeInput,
 )
 from mien.jobs.job import Failure, FailureKind
@@ -19,6 +20,7 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (UnsafeInput, "unsafe_input"),
     (InputError, "invalid_input"),
     (OutputError, "storage_error"),
+    (StorageError, "storage_error"),
     (ModelError, "model_missing"),
     (MemoryError, "out_of_memory"),
     (Canceled, "canceled"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from mien.errors import StorageRefused
 from mien.storage.base import Storage
@@ -31,7 +32,7 @@ def storage_of(url: str, settings: StorageSettings) -> Storage:
     if make is None or (parts.scheme != "file" and not parts.netloc):
         known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
         raise StorageRefused(f"{url[:120]} does not name a storage; URLs of storages begin with {known}.")
-    return make(parts.netloc, unquote(parts.path), settings)
+    return make(parts.netloc, url2pathname(parts.path), settings)
 
 
 def _local(settings: StorageSettings) -> Storage:
