@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,7 +29,8 @@ O = TypeVar("O", bound="Options")  # noqa: E741
 class Options(BaseModel):
     """Base of all option groups: frozen, unknown names refused, every field made by ``option()``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    # A command line knows forty groups and checks few of them: each validator is built when it is first used.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, defer_build=True)
 
     group: ClassVar[str] = ""
     """Prefix of the keys of the group: ``face_swapper`` gives ``face_swapper_model``."""
@@ -83,6 +85,7 @@ class Declared:
     help: str
 
 
+@cache
 def declared(options: type[Options]) -> tuple[Declared, ...]:
     """Describe every option of a group, in the order of declaration."""
     return tuple(_describe(options, name, info) for name, info in options.model_fields.items())

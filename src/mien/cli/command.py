@@ -85,6 +85,10 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands that explains itself when none is named."""
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, in order; none of them is made for that."""
+        return list(self.commands)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         formatter.write(explain(self, ctx))

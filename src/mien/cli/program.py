@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mien.options import Declared, Options, declared
@@ -28,6 +29,10 @@ class Program:
 
     def processors(self) -> Mapping[str, AnyProcessor]:
         """Processors by name, imported when they are asked for."""
+        return self._registry
+
+    @cached_property
+    def _registry(self) -> Mapping[str, AnyProcessor]:
         from mien.pipeline.registry import Registry
 
         return Registry()

@@ -116,7 +116,7 @@ def _summary(call: Call, job: Job) -> None:
     call.terminal.table(("step", "state", "target", "output", "seconds", "remark"), rows)
 
 
-BATCH_COMMANDS = (
+COMMANDS = (
     About(
         "batch-run",
         "Run one step for each of many files.",

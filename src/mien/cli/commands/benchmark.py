@@ -209,7 +209,7 @@ def _table(call: Call, rows: list[dict[str, Any]]) -> None:
     call.terminal.table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
 
 
-BENCHMARK_COMMANDS = (
+COMMANDS = (
     About(
         "benchmark",
         "Measure how fast clips of several sizes are worked on.",

@@ -52,7 +52,7 @@ def _is_lite(model: Model) -> bool:
     )
 
 
-DOWNLOAD_COMMANDS = (
+COMMANDS = (
     About(
         "force-download",
         "Download all models.",

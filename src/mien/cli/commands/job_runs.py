@@ -229,7 +229,7 @@ def headless_run(call: Call) -> None:
         raise call.fail(message, code)
 
 
-RUN_COMMANDS = (
+COMMANDS = (
     About(
         "headless-run",
         "Run one step from flags alone.",

@@ -243,7 +243,7 @@ def _place(step: JobStep) -> str | None:
     return step.output_path if step.delivered or step.finished is None else step.finished.path
 
 
-JOB_COMMANDS = (
+COMMANDS = (
     About("job-list", "List the jobs of one state.", list_jobs, _short, "STATE"),
     About("job-create", "Make an empty job.", create, _short, "JOB"),
     About("job-submit", "Put a drafted job into the queue.", submit, _short, "JOB"),

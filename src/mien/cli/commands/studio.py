@@ -29,7 +29,5 @@ def open_studio(call: Call) -> None:
     )
 
 
-STUDIO_COMMANDS = (
-    About("run", "Open the studio (not part of this version).", open_studio, _sections, config=True),
-)
+COMMANDS = (About("run", "Open the studio (not part of this version).", open_studio, _sections, config=True),)
 """The command of this module."""
