@@ -11,7 +11,7 @@ from mien.jobs.folder import FolderStore
 from mien.jobs.job import Job, JobStep
 from mien.pipeline.progress import Cancel
 from mien.pipeline.step import Step
-from tests.jobs.fakes import TextEngine, runner, text_step
+from tests.jobs.fakes import Death, TextEngine, runner, text_step
 
 
 @pytest.fixture
@@ -95,6 +95,21 @@ def test_a_retry_does_again_what_has_changed(store: FolderStore, folder: Path) -
     assert (folder / "a.png").read_text() == "other+1"
 
 
+def test_a_file_from_before_is_not_taken_for_the_result_of_a_killed_run(
+    store: FolderStore, folder: Path
+) -> None:
+    def die(step: Step) -> None:
+        raise Death
+
+    submitted(store, text_step(folder, "1", "a.png"))
+    (folder / "a-x-0.png").write_text("of another job with this name")
+    with pytest.raises(Death):
+        runner(store, TextEngine(die)).run("x", Cancel())
+    assert store.get("x").steps[0].status == "started"
+    assert runner(store, TextEngine()).run("x", Cancel()).status == "completed"
+    assert (folder / "a.png").read_text() == "t+1"
+
+
 def test_a_retry_does_again_what_is_gone(store: FolderStore, folder: Path) -> None:
     submitted(store, text_step(folder, "1", "a.png"), text_step(folder, "2", "b.png"))
     runner(store, fail_at("2", OSError("weather"))).run("x", Cancel())
@@ -114,6 +129,22 @@ def test_going_on_behind_a_failure_delivers_what_is_complete(store: FolderStore,
     assert runner(store, again).run("x", Cancel()).status == "completed"
     assert again.done == ["2"]
     assert names(folder) == ["1.png", "2.png", "3.png", "target.png"]
+
+
+def test_going_on_delivers_nothing_of_an_output_that_lacks_a_step(store: FolderStore, folder: Path) -> None:
+    (folder / "a.png").write_text("old")
+    submitted(store, *(text_step(folder, label, f"{name}.png") for label, name in ("1a", "2a", "3b")))
+    engine = fail_at("1", NoFace("There is no face."))
+    job = runner(store, engine, keep_going=True).run("x", Cancel())
+    assert [step.delivered for step in job.steps] == [False, False, True]
+    assert (folder / "a.png").read_text() == "old"
+    assert (folder / "a-x-1.png").read_text() == "t+2"
+    store.update("x", states.retry)
+    again = TextEngine()
+    assert runner(store, again).run("x", Cancel()).status == "completed"
+    assert again.done == ["1"]
+    assert (folder / "a.png").read_text() == "t+2"
+    assert names(folder) == ["a.png", "b.png", "target.png"]
 
 
 def test_going_on_keeps_what_an_unfinished_step_works_on(store: FolderStore, folder: Path) -> None:
