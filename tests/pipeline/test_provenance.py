@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from mien.errors import ConsentMissing, NoFace, OptionError, OutputNotWritable, 
 from mien.media.atomic import Finish
 from mien.pipeline.step import Result, Step
 from mien.safety.audit import check, file_hash
-from mien.safety.credentials import media_type, sidecar_of
+from mien.safety.carriers import media_type, sidecar_of
 from mien.safety.keys import CHAIN, KEY, ROOT, create_keys
 from mien.safety.manifests import read_manifest
 from mien.safety.marking import ENHANCED, read_marks
@@ -208,6 +211,26 @@ def test_a_required_signature_without_a_key_is_refused_before_work(tmp_path: Pat
     assert left_over(tmp_path, "target.png") == []
 
 
+def test_an_unsigned_run_loads_no_library_for_signing(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from tests.pipeline.test_provenance import run, target_for;"
+        "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith(('c2pa', 'mien.safety.cred'))];"
+        "run(Path(sys.argv[1]), 'png', target=Path(sys.argv[2])); print('c2pa' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path), str(target_for(tmp_path, "png"))]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files are those of POSIX")
+def test_a_key_for_everybody_is_told(tmp_path: Path) -> None:
+    create_keys(tmp_path / "open")
+    (tmp_path / "open" / KEY).chmod(0o644)
+    result = run(tmp_path, "png", signing_key=tmp_path / "open")
+    assert result.signed
+    assert any("can be read by other users" in notice for notice in result.notices)
+
+
 def test_a_signer_of_the_caller(keys: Path, tmp_path: Path) -> None:
     target = target_for(tmp_path, "png")
     with fake_engine(tmp_path) as engine:
@@ -246,7 +269,7 @@ def test_an_id_of_its_own_is_the_same_for_the_same_work(tmp_path: Path) -> None:
     assert run(tmp_path, "png", options={**options, "inverter_strength": 9}, target=target).watermark != again
 
 
-@pytest.mark.parametrize("id", ["", "12", "00c0ffee4g", "00c0ffee421"])
+@pytest.mark.parametrize("id", ["", "12", "00c0ffee4g", "00c0ffee421", "0x00c0ffee", "00_c0ffee4"])
 def test_a_wrong_id_is_refused(id: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="10 hexadecimal digits"):
         run(tmp_path, "png", options={"output_watermark": True, "output_watermark_id": id})

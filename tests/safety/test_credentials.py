@@ -13,9 +13,10 @@ import pytest
 from mien._version import __version__
 from mien.errors import SigningFailed
 from mien.media.images import read_image
-from mien.safety.credentials import Claim, Operation, media_type, sidecar_of, sign_file
+from mien.safety.carriers import may_have_manifest, media_type, sidecar_of
+from mien.safety.credentials import Claim, Operation, sign_file
 from mien.safety.keys import CHAIN, ROOT
-from mien.safety.manifests import Ancestor, may_have_manifest, read_manifest
+from mien.safety.manifests import Ancestor, read_manifest
 from mien.safety.marking import COMPOSITE, ENHANCED
 from mien.safety.signer import Signer, load_signer
 from tests.pipeline.clips import make_clip

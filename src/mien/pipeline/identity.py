@@ -44,6 +44,7 @@ def identity_of(job: Job, spec: VideoSpec) -> str:
             "models": {id: _model(job.store, id) for id in job.models},
             "runtime": (settings.providers, settings.precision, settings.segment_seconds),
             "encoding": str(spec),
+            "watermark": job.provenance.watermark_id,
         }
     )[:32]
 

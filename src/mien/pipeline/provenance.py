@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Provenance:
         If the block fails, no signature stays behind beside the place of the output. ``finish`` raises SigningFailed
         where the settings require a signature.
         """
-        from mien.safety.manifests import may_have_manifest
+        from mien.safety.carriers import may_have_manifest
 
         plan, seal = self.plan, Seal(self, models)
         if self.signer is None and may_have_manifest(plan.step.target, plan.target.format):
@@ -113,7 +114,7 @@ class Seal:
 
     def remove(self) -> None:
         """Remove a signature that lies beside an output that never came to be."""
-        from mien.safety.credentials import has_sidecar, sidecar_of
+        from mien.safety.carriers import has_sidecar, sidecar_of
 
         plan = self.provenance.plan
         if self.signed and has_sidecar(plan.output_format):
@@ -128,17 +129,11 @@ def make_provenance(
     Raises OptionError for a wrong watermark id or badge text, SigningFailed for a key that is required and cannot be
     used.
     """
-    from mien.safety.signer import exposed
-
     options = plan.settings_of(ProvenanceOptions)
     if settings.signing == "off":
         signer = None
-    elif signer is None:
+    elif signer is None and (settings.signing_key is not None or settings.signing == "required"):
         signer = _own_signer(settings, notice)
-        if signer is not None and settings.signing_key is not None and exposed(settings.signing_key):
-            notice(
-                f"The signing key in {settings.signing_key} can be read by other users; chmod 600 keeps them out."
-            )
     badge = None
     if options.badge != "off":
         from mien.safety.badge import Badge
@@ -150,8 +145,11 @@ def make_provenance(
 
 def _own_signer(settings: Settings, notice: Callable[[str], None]) -> Signer | None:
     """The signer of the settings. Raises SigningFailed for an unusable key only where a signature is required."""
-    from mien.safety.signer import signer_of
+    from mien.safety.signer import exposed, signer_of
 
+    key = settings.signing_key
+    if key is not None and exposed(key):
+        notice(f"The signing key in {key} can be read by other users; chmod 600 keeps them out.")
     try:
         return signer_of(settings)
     except SigningFailed as error:
@@ -164,11 +162,8 @@ def _own_signer(settings: Settings, notice: Callable[[str], None]) -> Signer | N
 def _watermark_number(plan: Plan, options: ProvenanceOptions) -> int:
     """The id that was asked for, or one that follows from what is done to what, so that a second run has the same."""
     if options.watermark_id is not None:
-        try:
-            if len(options.watermark_id) == ID_DIGITS:
-                return int(options.watermark_id, 16)
-        except ValueError:
-            pass
+        if re.fullmatch(f"[0-9a-fA-F]{{{ID_DIGITS}}}", options.watermark_id):
+            return int(options.watermark_id, 16)
         raise OptionError(
             f"--output-watermark-id cannot be {options.watermark_id!r}: give {ID_DIGITS} hexadecimal digits."
         )
@@ -176,7 +171,6 @@ def _watermark_number(plan: Plan, options: ProvenanceOptions) -> int:
 
     step = plan.step
     parts = [file_identity(path) for path in (step.target, *step.sources)]
-    text = "\n".join(
-        [*parts, *step.processors, *sorted(f"{key}={value}" for key, value in step.options.items())]
-    )
+    values = {key: value for key, value in step.options.items() if key != "consent_ref"}
+    text = "\n".join([*parts, *step.processors, *sorted(f"{key}={value}" for key, value in values.items())])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[: ID_DIGITS // 2], "big")

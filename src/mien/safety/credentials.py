@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import c2pa
@@ -20,29 +19,8 @@ import c2pa
 from mien._version import __version__
 from mien.errors import DiskFull, OutputError, SigningFailed
 from mien.media.atomic import refusal_of, replacing
+from mien.safety.carriers import UNKNOWN_TYPE, has_sidecar, media_type, sidecar_of
 from mien.safety.signer import Signer
-
-EMBEDDED: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "jpeg": "image/jpeg",
-        "png": "image/png",
-        "webp": "image/webp",
-        "tiff": "image/tiff",
-        "avif": "image/avif",
-        "gif": "image/gif",
-        "mp4": "video/mp4",
-        "m4v": "video/mp4",
-        "mov": "video/quicktime",
-        "avi": "video/avi",
-    }
-)
-"""Formats that hold a manifest, with their media types."""
-BESIDE: Final[Mapping[str, str]] = MappingProxyType(
-    {"webm": "video/webm", "matroska": "video/x-matroska", "mkv": "video/x-matroska", "bmp": "image/bmp"}
-)
-"""Formats that do not; their manifest lies beside them."""
-UNKNOWN_TYPE: Final = "application/octet-stream"
-SIDECAR: Final = ".c2pa"
 
 _AGENT: Final = {"name": "mien", "version": __version__}
 
@@ -66,21 +44,6 @@ class Claim:
     parent_format: str
     watermark: str | None = None
     """Id of the invisible watermark, if one was put in."""
-
-
-def media_type(format: str) -> str:
-    """The media type of a format of ``mien.types.MediaInfo``."""
-    return EMBEDDED.get(format) or BESIDE.get(format, UNKNOWN_TYPE)
-
-
-def sidecar_of(path: Path) -> Path:
-    """Where the manifest of a file lies that cannot hold it."""
-    return path.with_suffix(SIDECAR)
-
-
-def has_sidecar(format: str) -> bool:
-    """Whether the manifest of a file of that format lies beside it."""
-    return format not in EMBEDDED
 
 
 def sign_file(path: Path, format: str, claim: Claim, signer: Signer, *, output: Path | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any, Final, Literal
 
 import c2pa
 
-from mien.safety.credentials import context_of, has_sidecar, media_type, sidecar_of
+from mien.safety.carriers import has_sidecar, may_have_manifest, media_type, sidecar_of
+from mien.safety.credentials import context_of
 
 State = Literal["none", "valid", "trusted", "tampered"]
 
 UNTRUSTED: Final = "signingCredential.untrusted"
-_END: Final = 1 << 20
-"""Bytes at the beginning and at the end of a file, where manifests lie."""
 _STATES: Final[Mapping[str, State]] = {"Valid": "valid", "Trusted": "trusted", "Invalid": "tampered"}
 _CHANGED: Final = ("dataHash.mismatch", "bmffHash.mismatch", "boxesHash.mismatch")
 
@@ -84,17 +82,6 @@ def read_manifest(path: Path, format: str, anchors: Sequence[str] = ()) -> Manif
             return Manifest("none")
         reason = " ".join(str(error).split()).rstrip(".")
         return Manifest("tampered", problems=(f"The manifest cannot be read ({reason}).",))
-
-
-def may_have_manifest(path: Path, format: str) -> bool:
-    """Whether a file looks as if it had Content Credentials; cheap, and not a proof."""
-    if has_sidecar(format):
-        return sidecar_of(path).is_file()
-    with path.open("rb") as file:
-        ends = file.read(_END)
-        file.seek(max(file.seek(0, os.SEEK_END) - _END, len(ends)))
-        ends += file.read()
-    return b"jumb" in ends and b"c2pa" in ends
 
 
 def _sidecar(path: Path) -> bytes | None:

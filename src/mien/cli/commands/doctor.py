@@ -20,6 +20,8 @@ from mien.errors import MienError
 PACKAGES = (
     "ai-edge-litert",
     "av",
+    "c2pa-python",
+    "cryptography",
     "numpy",
     "onnxruntime",
     "opencv-python-headless",

@@ -1,0 +1,59 @@
+"""Where the manifest of a file lies: inside it, or beside it. Needs none of the libraries that read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+EMBEDDED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "jpeg": "image/jpeg",
+        "png": "image/png",
+        "webp": "image/webp",
+        "tiff": "image/tiff",
+        "avif": "image/avif",
+        "gif": "image/gif",
+        "mp4": "video/mp4",
+        "m4v": "video/mp4",
+        "mov": "video/quicktime",
+        "avi": "video/avi",
+    }
+)
+"""Formats that hold a manifest, with their media types."""
+BESIDE: Final[Mapping[str, str]] = MappingProxyType(
+    {"webm": "video/webm", "matroska": "video/x-matroska", "mkv": "video/x-matroska", "bmp": "image/bmp"}
+)
+"""Formats that do not; their manifest lies beside them."""
+UNKNOWN_TYPE: Final = "application/octet-stream"
+SIDECAR: Final = ".c2pa"
+_END: Final = 1 << 20
+"""Bytes at the beginning and at the end of a file, where manifests lie."""
+
+
+def media_type(format: str) -> str:
+    """The media type of a format of ``mien.types.MediaInfo``."""
+    return EMBEDDED.get(format) or BESIDE.get(format, UNKNOWN_TYPE)
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the manifest of a file lies that cannot hold it."""
+    return path.with_suffix(SIDECAR)
+
+
+def has_sidecar(format: str) -> bool:
+    """Whether the manifest of a file of that format lies beside it."""
+    return format not in EMBEDDED
+
+
+def may_have_manifest(path: Path, format: str) -> bool:
+    """Whether a file looks as if it had Content Credentials; cheap, and not a proof."""
+    if has_sidecar(format):
+        return sidecar_of(path).is_file()
+    with path.open("rb") as file:
+        ends = file.read(_END)
+        file.seek(max(file.seek(0, os.SEEK_END) - _END, len(ends)))
+        ends += file.read()
+    return b"jumb" in ends and b"c2pa" in ends
