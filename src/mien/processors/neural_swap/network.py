@@ -73,14 +73,14 @@ class SwapNetwork:
     def _run(self, parts: NDArray[np.float32], source: Vector) -> NDArray[np.float32]:
         batch = all(spec.has_batch for spec in self.session.inputs)
         groups = [parts] if batch else [part[None] for part in parts]
-        done = [
-            self.session.run({"source": np.repeat(source, len(group), axis=0), "target": group})[0]
-            for group in groups
-        ]
-        result = np.concatenate(done)
-        if result.shape != parts.shape:
+        return np.concatenate([self._run_once(group, source) for group in groups])
+
+    def _run_once(self, group: NDArray[np.float32], source: Vector) -> NDArray[np.float32]:
+        feeds = {"source": np.repeat(source, len(group), axis=0), "target": group}
+        result: NDArray[np.float32] = self.session.run(feeds)[0]
+        if result.shape != group.shape:
             raise ModelCorrupt(
-                f"The model {self.name} gives an array of shape {result.shape} where {parts.shape} is needed: "
+                f"The model {self.name} gives an array of shape {result.shape} where {group.shape} is needed: "
                 "it is not the model that it should be; fetch it again."
             )
         return result
