@@ -48,9 +48,7 @@ def freckled(image: Frame, center: tuple[int, int]) -> Frame:
     return image
 
 
-def make_people_clip(
-    path: Path, frames: int, *, empty: Collection[int] = (), freckles: bool = False
-) -> Path:
+def make_people_clip(path: Path, frames: int, *, empty: Collection[int] = (), freckles: bool = False) -> Path:
     """A clip of one person who stands still, and is away in the frames ``empty``."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25)
