@@ -14,6 +14,7 @@ from mien.media.concat import concat
 from mien.media.probe import probe
 from mien.media.reader import VideoReader
 from mien.media.writer import VideoSpec, VideoWriter
+from tests.media.clips import frame_number, make_clip
 
 Image = NDArray[np.uint8]
 
@@ -75,3 +76,30 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         concat(parts, tmp_path / "o.mp4")
     assert (tmp_path / "o.mp4").read_text() == "old"
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+@pytest.mark.parametrize(("encoder", "between"), [("libx264", 0), ("libx264", 2), ("mpeg4", 0), ("mpeg4", 2)])
+def test_avi_files_keep_their_times(tmp_path: Path, encoder: str, between: int) -> None:
+    preset = {"preset": "veryfast"} if encoder == "libx264" else {}
+    more = {"encoder": encoder, "options": {"bf": str(between), **preset}}
+    parts = [make_clip(tmp_path / f"{frames}.avi", frames=frames, **more) for frames in (14, 9)]  # type: ignore[arg-type]
+    assert concat([*parts, parts[0]], tmp_path / "o.avi") == ()
+    with VideoReader(tmp_path / "o.avi") as reader:
+        found = [(frame.time, frame_number(frame.image)) for frame in reader]
+    assert [number for _, number in found] == [*range(14), *range(9), *range(14)]
+    assert [time for time, _ in found] == pytest.approx([index / 25 for index in range(37)])
+
+
+def test_avi_files_of_different_rates_are_joined_if_one_rate_fits_both(tmp_path: Path) -> None:
+    parts = [
+        make_clip(tmp_path / f"{rate.numerator}.avi", frames=6, encoder="libx264", rate=rate)
+        for rate in (Fraction(25), Fraction(50), Fraction(30000, 1001))
+    ]
+    assert concat(parts[:2], tmp_path / "o.avi") == ()
+    with VideoReader(tmp_path / "o.avi") as reader:
+        times = [frame.time for frame in reader]
+    assert times == pytest.approx(
+        [index / 25 for index in range(6)] + [0.24 + index / 50 for index in range(6)]
+    )
+    with pytest.raises(OutputError, match="only one"):
+        concat([parts[0], parts[2]], tmp_path / "o.avi")

@@ -20,7 +20,8 @@ from mien.errors import OutputError
 from mien.media.atomic import replacing
 from mien.media.container import fraction, input_errors, muxing_errors, open_input, video_stream
 from mien.media.encoders import CONTAINERS, container_of
-from mien.media.join import _decoding_times, _options
+from mien.media.index import timestamp
+from mien.media.join import MAX_AVI_RATE, decoding_times, muxer_options
 
 _FINEST: Final = 1_000_000
 """Ticks a second beyond which times are rounded."""
@@ -61,9 +62,9 @@ def concat(parts: Sequence[Path], output: Path) -> tuple[str, ...]:
     tracks, notices = _common_tracks(found)
     with replacing(output) as temporary, ExitStack() as stack:
         container = container_of(output)
-        clock = _time_base(found)
+        clock = _even_clock(found) if container == "avi" else _time_base(found)
         with muxing_errors(output):
-            options = _options(container, clock, found[0].tags)
+            options = muxer_options(container, clock, found[0].tags)
             target = stack.enter_context(
                 av.open(str(temporary.absolute()), "w", format=CONTAINERS[container].muxer, options=options)
             )
@@ -91,7 +92,9 @@ def _look(path: Path, begin: Fraction) -> _Part:
         base = fraction(stream.time_base)
         with input_errors(path):
             packets = [
-                (when, p.duration or 0) for p in container.demux(stream) if (when := _shown(p)) is not None
+                (when, p.duration or 0)
+                for p in container.demux(stream)
+                if p.size and (when := timestamp(p, container.format.name)) is not None
             ]
         if not packets:
             raise OutputError(f"{path.name} holds no picture.")
@@ -109,13 +112,6 @@ def _look(path: Path, begin: Fraction) -> _Part:
             tuple(_track_format(track) for track in container.streams.audio),
             {key: text for key, text in container.metadata.items() if key not in _CONTAINER_TAGS},
         )
-
-
-def _shown(packet: av.Packet[Any]) -> int | None:
-    """When the picture of a packet is shown. AVI stores no such times: the order of packets is all there is."""
-    if not packet.size:
-        return None
-    return packet.dts if packet.pts is None else packet.pts
 
 
 def _track_format(stream: Any) -> tuple[Any, ...]:
@@ -156,6 +152,19 @@ def _time_base(parts: Sequence[_Part]) -> Fraction:
     return Fraction(1, min(ticks, _FINEST))
 
 
+def _even_clock(parts: Sequence[_Part]) -> Fraction:
+    """The clock of an AVI file, which has one rate: the longest tick of which all times are multiples."""
+    clock = _time_base(parts)
+    times = [part.begin + time for part in parts for time in part.times]
+    clock *= math.gcd(*(round(time / clock) for time in times)) or 1
+    if 1 / clock > MAX_AVI_RATE:
+        raise OutputError(
+            "The parts have different frame rates, and an AVI file has only one; give them outputs of their own, or "
+            "an output that ends in .mp4 or .mkv."
+        )
+    return clock
+
+
 def _pictures(
     target: OutputContainer, parts: Sequence[_Part], clock: Fraction, stack: ExitStack
 ) -> Iterator[av.Packet[Any]]:
@@ -191,11 +200,11 @@ def _timed(
     shown: list[int],
     filters: list[BitStreamFilterContext] | None,
 ) -> Iterator[av.Packet[Any]]:
-    stamps = zip(shown, _decoding_times(shown), strict=True)
+    stamps = zip(shown, decoding_times(shown), strict=True)
     for number, part in enumerate(parts):
         with open_input(part.path) as container, input_errors(part.path):
             for packet in container.demux(video_stream(container, part.path)):
-                if _shown(packet) is None:
+                if not packet.size or timestamp(packet, container.format.name) is None:
                     continue
                 length = round((packet.duration or 0) * fraction(packet.time_base) / clock)
                 for done in filters[number].filter(packet) if filters else (packet,):

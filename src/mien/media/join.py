@@ -31,7 +31,8 @@ _PART_DEMUXERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,nut"
 # Containers that count from wherever the recording began; all others begin at 0 and mean it.
 _WITHOUT_ZERO: Final = frozenset({"mpegts", "mpeg", "flv", "asf", "mxf"})
 
-_MAX_AVI_RATE: Final = 1000
+MAX_AVI_RATE: Final = 1000
+"""Frames a second, empty ones included, beyond which an AVI file is not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def join(
     with replacing(output) as temporary, ExitStack() as stack:
         starts = offsets or [s.start_pts * clock_source.time_base - clock_source.origin for s in segments]
         clock = _clock(parts, starts, container, notices)
-        options = _options(container, clock.time_base, tags or {})
+        options = muxer_options(container, clock.time_base, tags or {})
         with muxing_errors(output):
             target = stack.enter_context(
                 av.open(str(temporary.absolute()), "w", format=CONTAINERS[container].muxer, options=options)
@@ -141,10 +142,10 @@ def _clock(parts: Sequence[Path], starts: Sequence[Fraction], container: str, no
         raise OutputError("No frames were encoded; there is nothing to write.")
     if container == "avi":
         time_base, exact = _even_grid(time_base, exact, notices)
-    return _Clock(time_base, exact, _decoding_times(exact))
+    return _Clock(time_base, exact, decoding_times(exact))
 
 
-def _decoding_times(pts: list[int]) -> list[int]:
+def decoding_times(pts: list[int]) -> list[int]:
     """The smallest constant delay with which each packet is decoded no later than it is shown, in
     rising order.
     """
@@ -161,19 +162,20 @@ def _even_grid(time_base: Fraction, pts: list[int], notices: list[str]) -> tuple
     empty between.
     """
     step = math.gcd(*pts) or 1
-    if 1 / (time_base * step) <= _MAX_AVI_RATE:
+    if 1 / (time_base * step) <= MAX_AVI_RATE:
         return time_base * step, [time // step for time in pts]
     notices.append(
         "AVI files have one constant frame rate; the times of the frames were rounded to milliseconds."
     )
-    grid = Fraction(1, _MAX_AVI_RATE)
+    grid = Fraction(1, MAX_AVI_RATE)
     rounded: list[int] = []
     for time in pts:
         rounded.append(max(round(time * time_base / grid), rounded[-1] + 1 if rounded else 0))
     return grid, rounded
 
 
-def _options(container: str, time_base: Fraction, tags: Mapping[str, str]) -> dict[str, str]:
+def muxer_options(container: str, time_base: Fraction, tags: Mapping[str, str]) -> dict[str, str]:
+    """Options with which a file is opened for writing, so that MP4 and MOV keep times and tags exactly."""
     if CONTAINERS[container].muxer not in ("mp4", "mov"):
         return {}
     scale = str(time_base.denominator)
