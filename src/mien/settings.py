@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mien.errors import OptionError
 
 Precision = Literal["exact", "fast"]
+MemoryStrategy = Literal["strict", "moderate", "tolerant"]
 ModelSource = Literal["index", "github", "huggingface"]
 Signing = Literal["off", "optional", "required"]
 
@@ -44,6 +45,10 @@ class Settings(BaseModel):
     threads: int = Field(0, ge=0, le=256, description="Frame workers; 0: one per core.")
     precision: Precision = Field(
         "exact", description="exact: float32 as trained; fast: bf16/fp16 where faster."
+    )
+    memory_strategy: MemoryStrategy = Field(
+        "tolerant",
+        description="Models that a step lets go of: strict: all; moderate: those of processors; tolerant: none.",
     )
     max_pixels: int = Field(120_000_000, ge=1, description="Largest picture that is opened, in pixels.")
     segment_seconds: float = Field(

@@ -105,17 +105,6 @@ class LegacyOptions(Options):
     )
 
 
-class LegacyMemoryOptions(Options):
-    """What older command lines say of memory."""
-
-    section: ClassVar[str] = "memory"
-    title: ClassVar[str] = "Memory"
-
-    system_memory_limit: int = option(
-        0, ge=0, le=128, help="Accepted for FaceFusion 3.5's command lines; memory is bounded.", advanced=True
-    )
-
-
 def only(group: type[Options], *keys: str) -> tuple[Declared, ...]:
     """Some options of a group."""
     return tuple(item for item in declared(group) if item.key in keys)
@@ -137,6 +126,5 @@ EVERYWHERE: tuple[type[Options], ...] = (
     BenchmarkOptions,
     InterfaceOptions,
     LegacyOptions,
-    LegacyMemoryOptions,
 )
 """Groups that some command reads, so that their keys in an ini file are no mistake."""

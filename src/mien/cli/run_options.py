@@ -32,7 +32,9 @@ class ExecutionOptions(Options):
         None, ge=1, le=256, help="Frames worked on at once; one per core when unset."
     )
     precision: Literal["exact", "fast"] | None = option(
-        None, help="exact: float32 as trained; fast: half precision where that is faster."
+        None,
+        key="precision",
+        help="exact: float32 as trained; fast: half precision where that is faster.",
     )
 
 
@@ -49,14 +51,23 @@ class DownloadOptions(Options):
 
 
 class MemoryOptions(Options):
-    """Kept for the command lines of others."""
+    """How much memory is used."""
 
     section: ClassVar[str] = "memory"
     title: ClassVar[str] = "Memory"
 
-    video_memory_strategy: Literal["strict", "moderate", "tolerant"] = option(
-        "strict",
-        help="Accepted so that existing command lines work; models stay loaded for a run.",
+    video_memory_strategy: Literal["strict", "moderate", "tolerant"] | None = option(
+        None,
+        help="Models that a step lets go of when it ends: strict: all, moderate: those of its processors, tolerant: "
+        "none; the environment's, else tolerant, when unset.",
+        advanced=True,
+    )
+    system_memory_limit: int = option(
+        0,
+        ge=0,
+        le=128,
+        help="Stop rather than use more memory than this; 0: no limit.",
+        unit="GB",
         advanced=True,
     )
 
@@ -110,7 +121,8 @@ _SETTING: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "execution_providers": ("providers", tuple),
     "execution_device_ids": ("device_ids", tuple),
     "execution_thread_count": ("threads", int),
-    "execution_precision": ("precision", str),
+    "precision": ("precision", str),
+    "video_memory_strategy": ("memory_strategy", str),
     "download_providers": ("download_providers", tuple),
     "temp_path": ("work_dir", Path),
 }

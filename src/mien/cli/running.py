@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.cli.interrupt import stopping
+from mien.cli.memory import limit_memory
 from mien.cli.program import Program
 from mien.cli.progress import ProgressBars, clock
 from mien.cli.run_options import settings_of
@@ -25,6 +26,7 @@ def open_engine(
 ) -> Iterator[tuple[Engine, ProgressBars]]:
     """An engine with the settings of ``values`` whose notices and downloads are shown."""
     settings = settings_of(values, program.settings())
+    limit_memory(values.get("system_memory_limit") or 0)
     with (
         ProgressBars(terminal) as bars,
         program.engine(settings, on_notice=bars.note, on_download=bars.download) as engine,

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ModelCorrupt, ModelMissing
+from mien.errors import ModelCorrupt, ModelMissing, ProviderError
 from mien.inference.options import LoadOptions
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._sessions: dict[Key, Session] = {}
         self._loading: dict[Key, threading.Lock] = {}
+        self._checked = False
 
     def __enter__(self) -> Runtime:
         return self
@@ -73,6 +74,25 @@ class Runtime:
                     self._sessions[key] = session
         Expected(tuple(inputs), outputs).check(session, path)
         return session
+
+    def check_providers(self) -> None:
+        """Open every execution provider that the settings name, on each of their devices; done once.
+
+        Raises ProviderError for the first that does not open: built-in models, which run on the CPU whatever is
+        asked for, must not hide that.
+        """
+        if self._checked:
+            return
+        named = [name for name in self._settings.providers if name != "cpu"]
+        if named:
+            from mien.inference.probe import probe
+
+            for name in named:
+                for device in self._settings.device_ids or (0,):
+                    reason = probe(name, device)
+                    if reason is not None:
+                        raise ProviderError(reason)
+        self._checked = True
 
     def release(self, paths: Sequence[Path] | None = None) -> None:
         """Let go of the sessions of these files, or of all; their memory is freed when no run uses them."""

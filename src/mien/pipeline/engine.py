@@ -92,9 +92,13 @@ class Engine:
         cancel = cancel or Cancel()
         cancel.raise_if_set()
         with self._blas, Audit(step, self.settings) as audit:
+            self.runtime.check_providers()
             plan = make_plan(step, self.processors, self.models, self.settings, notice)
             job = self._prepare(plan, Meter(on_progress), cancel, notice)
-            outcome = _runner(plan)(job)
+            try:
+                outcome = _runner(plan)(job)
+            finally:
+                self._let_go(job)
             if plan.needs_faces and not outcome.faces:
                 notice(f"No face was worked on in {step.target}; the output shows what the target does.")
             result = self._result(job, outcome, time.monotonic() - started, notices)
@@ -129,6 +133,7 @@ class Engine:
         values = dict(options or {})
         check_keys(values, GROUPS)
         with self._blas:
+            self.runtime.check_providers()
             image = read_frame(Path(path), frame, self.settings.max_pixels)
             analyser = self._analyser(lambda group: build(group, values))
             self.models.fetch(analyser.models())
@@ -180,6 +185,18 @@ class Engine:
             notice,
             provenance,
         )
+
+    def _let_go(self, job: Job) -> None:
+        """Release the models that a step need not leave behind; another run that uses them keeps them."""
+        from mien.pipeline.policy import policy_models
+
+        plan, strategy = job.plan, self.settings.memory_strategy
+        if strategy == "tolerant":
+            return
+        ids = {*plan.models} - {*job.analyser.models()}
+        if strategy == "strict":
+            ids = {*job.models, *policy_models(plan, self.models)}
+        self.runtime.release([path for id in ids for path in self.models.paths(id)])
 
     def _analyser(self, options_of: Callable[[type[Options]], Any]) -> Analyser:
         from mien.faces.analyser import make_analyser

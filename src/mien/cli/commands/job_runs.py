@@ -17,7 +17,6 @@ from mien.cli.job_options import (
     LOG,
     TEMP,
     HaltOptions,
-    LegacyMemoryOptions,
     WorkerOptions,
 )
 from mien.cli.program import Program
@@ -25,7 +24,7 @@ from mien.cli.run_options import PROGRAM_GROUPS
 from mien.cli.running import open_engine
 from mien.cli.step_args import make_step, step_keys, step_sections
 from mien.errors import Canceled, JobBusy, JobMissing, MienError
-from mien.options import Options, declared
+from mien.options import declared
 
 if TYPE_CHECKING:
     from mien.jobs.job import Job
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 
 def run_sections(program: Program) -> list[Section]:
     """Where and how work is done."""
-    groups: tuple[type[Options], ...] = (*PROGRAM_GROUPS, LegacyMemoryOptions)
-    found = [Section(group.title, declared(group)) for group in groups if group.title != "Messages"]
+    found = [Section(group.title, declared(group)) for group in PROGRAM_GROUPS if group.title != "Messages"]
     return [*found, Section("Files", TEMP), Section("Messages", LOG)]
 
 
