@@ -109,6 +109,15 @@ def test_sizes(
     assert image.shape[1::-1] == size
 
 
+def test_a_scaled_size_is_even_and_one_that_is_not_scaled_is_kept(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "odd.png"), np.zeros((227, 425, 3), np.uint8))
+    with fake_engine(tmp_path) as engine:
+        for scale, size in ((1.0, (425, 227)), (0.5, (212, 112)), (0.75, (318, 170))):
+            options = {"output_image_scale": scale}
+            engine.run(Step(tmp_path / "odd.png", tmp_path / "o.png", (), ("inverter",), options))
+            assert cv2.imread(str(tmp_path / "o.png")).shape[1::-1] == size
+
+
 def test_quality_is_obeyed(scene: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "noise.png"), noise)

@@ -13,7 +13,7 @@ from mien.pipeline.finding import make_finder
 from mien.pipeline.job import Job, Outcome
 from mien.pipeline.policy import Verdict, check_sources
 from mien.pipeline.repeat import finished, is_repeated, working_copy
-from mien.pipeline.resize import resized
+from mien.pipeline.resize import even, resized
 from mien.processors.base import FrameContext
 from mien.safety.marking import UNMARKED_FORMATS, tags_for
 from mien.types import Frame
@@ -61,7 +61,7 @@ def _frame_of(job: Job, picture: Picture) -> FrameContext:
 
 
 def _reduced(picture: Picture, scale: float) -> tuple[Frame, NDArray[np.uint8] | None]:
-    height, width = (max(round(length * scale), 1) for length in picture.pixels.shape[:2])
+    width, height = _scaled_size(picture, scale)
     alpha = None if picture.alpha is None else resized(picture.alpha, width, height)
     return resized(picture.pixels, width, height), alpha
 
@@ -91,9 +91,17 @@ def _final_size(job: Job, picture: Picture, frame: FrameContext) -> tuple[int, i
     """The size that was asked for; without a scale, what the processors made of the picture."""
     if "output_image_scale" not in job.plan.step.options:
         return frame.image.shape[1], frame.image.shape[0]
-    scale = job.plan.output.image_scale
+    return _scaled_size(picture, job.plan.output.image_scale)
+
+
+def _scaled_size(picture: Picture, scale: float) -> tuple[int, int]:
+    """Width and height at a scale: even numbers, on which FaceFusion's users count; at 1 the size that it has."""
     height, width = picture.pixels.shape[:2]
-    return max(round(width * scale), 1), max(round(height * scale), 1)
+    return (width, height) if scale == 1 else (_even(width * scale), _even(height * scale))
+
+
+def _even(length: float) -> int:
+    return even(length) if length >= 2 else 1
 
 
 def _write(job: Job, picture: Picture, frame: FrameContext) -> bool:
