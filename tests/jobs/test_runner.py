@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from mien.jobs import editing, states
 from mien.jobs.folder import FolderStore
 from mien.jobs.job import Job, JobStep
 from mien.pipeline.progress import Cancel
-from mien.pipeline.step import Step
+from mien.pipeline.step import Result, Step
 from tests.jobs.fakes import Death, TextEngine, runner, text_step
+from tests.media.clips import make_clip
 
 
 @pytest.fixture
@@ -157,6 +159,36 @@ def test_going_on_keeps_what_an_unfinished_step_works_on(store: FolderStore, fol
     assert runner(store, TextEngine()).run("x", Cancel()).status == "completed"
     assert (folder / "b.png").read_text() == "t+1+2"
     assert names(folder) == ["a.png", "b.png", "target.png"]
+
+
+def test_signatures_that_lie_beside_results_come_with_them(store: FolderStore, folder: Path) -> None:
+    def sign(step: Step) -> None:
+        step.output.with_suffix(".c2pa").write_text(f"of {step.options['label']}")
+
+    submitted(store, *(text_step(folder, label, f"{name}.bmp") for label, name in ("1a", "2b", "3b")))
+    assert runner(store, TextEngine(sign)).run("x", Cancel()).status == "completed"
+    assert (folder / "a.c2pa").read_text() == "of 1"
+    assert (folder / "b.c2pa").read_text() == "of 3"
+    assert names(folder) == ["a.bmp", "a.c2pa", "b.bmp", "b.c2pa", "target.png"]
+
+
+def test_it_is_said_that_a_joined_video_is_not_signed(store: FolderStore, folder: Path) -> None:
+    def film(step: Step) -> None:
+        make_clip(step.output, frames=4)
+        if step.options["label"] == "1":
+            with step.output.open("ab") as file:  # a box that players skip
+                file.write(struct.pack(">I", 20) + b"free" + b"jumb....c2pa")
+
+    class Films(TextEngine):
+        def run(self, step: Step, *, on_progress: object = None, cancel: Cancel | None = None) -> Result:
+            film(step)
+            return Result(step.output, "video", 4, 0.1, 0, (), (), 0)
+
+    submitted(store, text_step(folder, "1", "a.mp4"), text_step(folder, "2", "a.mp4"))
+    said: list[str] = []
+    assert runner(store, Films(), on_notice=said.append).run("x", Cancel()).status == "completed"
+    (notice,) = said
+    assert "not signed" in notice
 
 
 def test_the_output_may_be_the_target(store: FolderStore, folder: Path) -> None:

@@ -46,9 +46,25 @@ def deliver(job: Job, group: Group) -> tuple[str, ...]:
     if len(waiting) > 1 and _is_video(output):
         from mien.media.concat import concat
 
-        return concat(waiting, output)
+        return (*concat(waiting, output), *_unsigned(waiting, output))
+    from mien.safety.carriers import sidecar_of
+
+    if sidecar_of(waiting[-1]).is_file():
+        place(sidecar_of(waiting[-1]), sidecar_of(output))
     place(waiting[-1], output)
     return ()
+
+
+def _unsigned(parts: Sequence[Path], output: Path) -> tuple[str, ...]:
+    """What is to be said of a joined video whose parts were signed: a signature holds for a file as it was."""
+    from mien.pipeline.plan import output_kind
+    from mien.safety.carriers import may_have_manifest
+
+    if not any(may_have_manifest(part, output_kind(part)[1]) for part in parts):
+        return ()
+    return (
+        f"{output} was joined from signed parts and is itself not signed; its notes and watermarks are kept.",
+    )
 
 
 def place(result: Path, output: Path) -> None:
@@ -83,10 +99,13 @@ def waiting(job: Job) -> list[str]:
 
 
 def discard(paths: Iterator[str] | Sequence[str]) -> None:
-    """Remove files that may be gone already."""
+    """Remove waiting results, and signatures that lie beside them; they may be gone already."""
+    from mien.safety.carriers import sidecar_of
+
     for path in paths:
-        with suppress(OSError):
-            Path(path).unlink(missing_ok=True)
+        for file in (Path(path), sidecar_of(Path(path))):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 def _is_video(output: Path) -> bool:

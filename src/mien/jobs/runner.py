@@ -113,6 +113,7 @@ class Runner:
             return Finished(str(recipe.output), inputs)
         # What lies there from before must not be taken for the result of a run that is killed.
         recipe.output.unlink(missing_ok=True)
+        outputs.discard([str(recipe.output)])
         claim.update(lambda job: states.start_step(job, index, inputs))
         result = self.engine.run(recipe, on_progress=self.on_progress, cancel=cancel)
         return Finished(
