@@ -52,7 +52,7 @@ class Findings:
         if self.marks is not None:
             done = f", operations: {', '.join(self.marks.operations)}" if self.marks.operations else ""
             lines.append(
-                f"Plain marks (unsigned, anyone can write or remove them): {_kind_of(self.marks.source_type)}, "
+                f"Plain marks (unsigned, so no proof by themselves): {_kind_of(self.marks.source_type)}, "
                 f"software: {self.marks.software or 'not named'}{done}."
             )
         if self.watermark is not None:
