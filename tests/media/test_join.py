@@ -271,7 +271,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(atomic, "_flush", full)
+    monkeypatch.setattr(atomic, "flush", full)
     with pytest.raises(DiskFull):
         join(parts, segments, tmp_path / "out.mp4", source=source)
     assert not list(tmp_path.glob("*out*"))

@@ -35,9 +35,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with output_errors(path):
             _create(path, temporary)
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             os.replace(temporary, path)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -100,7 +100,8 @@ def _create(path: Path, temporary: Path) -> None:
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
     # Windows flushes only descriptors that were opened for writing.
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -109,7 +110,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the rename itself durable; file systems without folder flushes refuse, which does no harm."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

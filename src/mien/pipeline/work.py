@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mien.errors import DiskFull, InputMissing, OutputNotWritable
+from mien.media.atomic import flush_folder
 from mien.pipeline.progress import Cancel
 
 STALE_AFTER = 7 * 24 * 3600.0
@@ -99,7 +100,7 @@ class WorkArea:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            _sync_folder(self.folder)
+            flush_folder(self.folder)
         return path
 
     def remove(self) -> None:
@@ -219,13 +220,3 @@ def _write_through(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
