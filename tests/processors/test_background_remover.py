@@ -259,3 +259,10 @@ def test_a_picture_is_read_once(tmp_path: Path) -> None:
     picture = BackgroundRemover().prepare(run, options).picture
     assert picture is not None
     assert (picture == noise(20, 30)).all()
+
+
+def test_the_picture_that_is_shown_determines_the_result() -> None:
+    shown = BackgroundRemoverOptions(background="picture", picture="beach.jpg")
+    assert [str(path) for path in BackgroundRemover().files(shown, None)] == ["beach.jpg"]
+    hidden = BackgroundRemoverOptions(background="blur", picture="beach.jpg")
+    assert not BackgroundRemover().files(hidden, None)

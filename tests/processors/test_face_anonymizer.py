@@ -221,3 +221,8 @@ def test_options_can_be_read_without_heavy_libraries() -> None:
     modules = ", ".join(f"mien.processors.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit(any(name in sys.modules for name in ('numpy', 'cv2', 'av')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_part_of_a_video_begins_early_enough_to_know_whose_place_is_still_covered() -> None:
+    assert FaceAnonymizer().warm_up(FaceAnonymizerOptions(), 25.0) == 50
+    assert FaceAnonymizer().warm_up(FaceAnonymizerOptions(hold=0.5), 29.97) == 15
