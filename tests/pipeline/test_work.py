@@ -18,10 +18,10 @@ def test_a_kept_segment_is_found_again_and_an_unfinished_one_is_not(tmp_path: Pa
     with open_area(tmp_path, "abc", cancel=Cancel()) as area:
         with area.making("seg0000.mkv") as part:
             part.write_bytes(b"whole")
-            area.keep(part, "seg0000.mkv", Note(10, 3, ("odd",), PLACE))
+            area.keep(part, "seg0000.mkv", Note(10, 3, ("odd",), PLACE, 4, 1))
         (area.folder / "part-seg0001.mkv").write_bytes(b"torn")
     with open_area(tmp_path, "abc", cancel=Cancel()) as area:
-        assert area.find("seg0000.mkv") == (area.folder / "seg0000.mkv", Note(10, 3, ("odd",), PLACE))
+        assert area.find("seg0000.mkv") == (area.folder / "seg0000.mkv", Note(10, 3, ("odd",), PLACE, 4, 1))
         assert area.find("seg0001.mkv") is None
         assert sorted(path.name for path in area.folder.iterdir()) == ["seg0000.json", "seg0000.mkv"]
 

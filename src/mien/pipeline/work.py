@@ -212,7 +212,14 @@ def _note_of(data: Mapping[str, Any]) -> Note:
     if data["place"] is not None:
         x1, y1, x2, y2 = map(float, data["place"])
         place = (x1, y1, x2, y2)
-    return Note(int(data["frames"]), int(data["faces"]), tuple(map(str, data["warnings"])), place)
+    return Note(
+        int(data["frames"]),
+        int(data["faces"]),
+        tuple(map(str, data["warnings"])),
+        place,
+        int(data["sampled"]),
+        int(data["flagged"]),
+    )
 
 
 def _write_through(path: Path, text: str) -> None:
