@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mien.models.store import ModelStore
     from mien.settings import Settings
 
+pytest_plugins = ["tests.databases"]
+
 BUILTIN = (
     "blazeface_short",
     "blazeface_full",

@@ -31,6 +31,22 @@
     │   ├── JobMissing             job_missing
     │   ├── JobBusy                job_busy
     │   └── JobUnreadable          job_unreadable
+    ├── DatabaseUnavailable        database_unavailable
+    ├── ServiceError               service_refused
+    │   ├── Unauthorized           unauthorized
+    │   ├── Forbidden              forbidden
+    │   ├── NotFound               not_found
+    │   │   └── AssetMissing       asset_missing
+    │   ├── UploadTooLarge         upload_too_large
+    │   ├── IdempotencyConflict    idempotency_conflict
+    │   ├── IdempotencyMismatch    idempotency_mismatch
+    │   └── TryLater               try_later
+    │       ├── RateLimited        rate_limited
+    │       ├── QuotaExceeded      quota_exceeded
+    │       ├── QueueFull          queue_full
+    │       └── NotReady           not_ready
+    ├── TimedOut                   timed_out
+    ├── RemoteFailed               remote_failed
     └── Canceled                   canceled
 
 An error is one sentence for its reader: what is wrong with which input, and what to do. It knows its stable
@@ -287,6 +303,127 @@ class JobUnreadable(JobError):
 
     code = "job_unreadable"
     http_status = 500
+
+
+class DatabaseUnavailable(MienError):
+    """The database of the service cannot be reached or written."""
+
+    code = "database_unavailable"
+    http_status = 503
+    retryable = True
+
+
+class ServiceError(MienError):
+    """The service does not do what was asked for."""
+
+    code = "service_refused"
+    http_status = 400
+
+
+class Unauthorized(ServiceError):
+    """The request carries no key, or one that is not valid (any more)."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class Forbidden(ServiceError):
+    """The key may not do this, or a rule of the operator forbids it."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class NotFound(ServiceError):
+    """There is nothing of that name, or it belongs to somebody else."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class AssetMissing(NotFound):
+    """There is no such asset, or it belongs to somebody else."""
+
+    code = "asset_missing"
+
+
+class UploadTooLarge(ServiceError):
+    """A request has more bytes than the service takes."""
+
+    code = "upload_too_large"
+    http_status = 413
+
+
+class IdempotencyConflict(ServiceError):
+    """The first request with that Idempotency-Key is still being answered."""
+
+    code = "idempotency_conflict"
+    http_status = 409
+    retryable = True
+
+
+class IdempotencyMismatch(ServiceError):
+    """That Idempotency-Key was used before for another request."""
+
+    code = "idempotency_mismatch"
+    http_status = 422
+
+
+class TryLater(ServiceError):
+    """The service is too busy for this now."""
+
+    code = "try_later"
+    http_status = 503
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which the same request may succeed."""
+
+
+class RateLimited(TryLater):
+    """Too many requests in too short a time."""
+
+    code = "rate_limited"
+    http_status = 429
+
+
+class QuotaExceeded(TryLater):
+    """What the key may use in a day is used up."""
+
+    code = "quota_exceeded"
+    http_status = 429
+
+
+class QueueFull(TryLater):
+    """As many jobs are waiting as may wait."""
+
+    code = "queue_full"
+
+
+class NotReady(TryLater):
+    """The service is starting, stopping, or lacks a part that this request needs."""
+
+    code = "not_ready"
+
+
+class TimedOut(MienError):
+    """A deadline has passed."""
+
+    code = "timed_out"
+    exit_code = 26
+    http_status = 504
+    retryable = True
+
+
+class RemoteFailed(MienError):
+    """Another service, which does a part of the work, failed or cannot be reached."""
+
+    code = "remote_failed"
+    exit_code = 25
+    http_status = 502
+    retryable = True
 
 
 class Canceled(MienError):

@@ -1,0 +1,156 @@
+"""One database, SQLite or PostgreSQL, behind the same few calls."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DatabaseUnavailable, OptionError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.exc import DBAPIError
+
+BUSY_SECONDS = 30
+"""How long SQLite waits for another process that writes."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database with all tables of this version. Shared by any number of threads."""
+
+    url: str
+    engine: Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file of this machine."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes: all of the block happens, or nothing.
+
+        Raises DatabaseUnavailable when the server cannot be reached or the file cannot be written.
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self.engine.begin() as connection:
+                if self.is_sqlite:
+                    # Taken at once: a transaction that reads first could not become a writer beside another one.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        except DBAPIError as error:
+            raise _explained(error, self.url) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises DatabaseUnavailable."""
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self.engine.connect() as connection:
+                if self.is_sqlite:
+                    connection.exec_driver_sql("BEGIN")
+                yield connection
+        except DBAPIError as error:
+            raise _explained(error, self.url) from error
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, pool_size: int = 20) -> Database:
+    """Open a database by its URL, making or updating its tables when that is needed.
+
+    ``sqlite:///path/to/file.db`` or ``postgresql://user:password@host/name``. Raises OptionError for another kind of
+    URL, DatabaseUnavailable when it cannot be reached.
+    """
+    from mien.db.migrate import migrate
+
+    database = Database(url, _engine(url, pool_size))
+    migrate(database)
+    return database
+
+
+def is_database_url(place: str) -> bool:
+    """Whether ``place`` names a database rather than a folder."""
+    return bool(re.match(r"(sqlite|postgres(ql)?)(\+\w+)?://", place))
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown and logged."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+
+
+def _engine(url: str, pool_size: int) -> Engine:
+    import sqlalchemy as sa
+
+    if not is_database_url(url):
+        raise OptionError(
+            f"{without_password(url)!r} is not a database that mien knows; give sqlite:///FILE or postgresql://…"
+        )
+    if url.startswith("sqlite"):
+        return _sqlite(url)
+    address = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
+    return sa.create_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "application_name": "mien"},
+    )
+
+
+def _sqlite(url: str) -> Engine:
+    import sqlalchemy as sa
+
+    file = sa.make_url(url).database
+    if not file or file == ":memory:":
+        raise OptionError(
+            "The service keeps its jobs in a file; give sqlite:///FILE instead of a database in memory."
+        )
+    try:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"The folder of the database {file} cannot be made: {error.strerror}."
+        ) from None
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    sa.event.listen(engine, "connect", prepare_sqlite)
+    return engine
+
+
+def prepare_sqlite(connection: Any, record: object = None) -> None:
+    """Set up a new SQLite connection; also used for the connections of the job engine.
+
+    Transactions are begun by hand, so that those that write take the lock first (see ``Database.begin``).
+    Write-ahead logging lets readers and one writer work side by side, and NORMAL is safe against a killed process.
+    ``unixepoch`` with fractions exists since SQLite 3.42; the job engine counts on it with newer versions of Python.
+    """
+    connection.isolation_level = None
+    connection.create_function("unixepoch", -1, lambda *words: time.time())
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_SECONDS}000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _explained(error: DBAPIError, url: str) -> Exception:
+    """The error of a database that is away or busy in one sentence; a mistake of the program stays what it is."""
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no connection"
+        return DatabaseUnavailable(f"The database {without_password(url)} cannot be used: {reason}.")
+    return error

@@ -1,0 +1,1 @@
+"""The history of the tables; each file of ``versions`` is one step of it."""

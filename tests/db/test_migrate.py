@@ -1,0 +1,43 @@
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from mien.db import Database, open_database
+from mien.db.tables import metadata
+from mien.errors import DatabaseUnavailable
+
+
+def test_the_migrations_lead_to_the_tables(database: Database) -> None:
+    with database.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_many_may_begin_at_once(database_url: str) -> None:
+    errors: list[BaseException] = []
+
+    def begin() -> None:
+        try:
+            open_database(database_url).close()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_the_tables_of_a_later_version_are_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/mien.db"
+    database = open_database(url)
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    with pytest.raises(DatabaseUnavailable, match="later version of mien"):
+        open_database(url)
