@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -42,16 +43,11 @@ class Audit:
 
             self._log = AuditLog(settings.audit_log)
             self._log.check_writable()
-        elif settings.require_consent:
-            raise OptionError(
-                "A consent is required, but there is no audit log that keeps it: set MIEN_AUDIT_LOG."
-            )
-        if settings.require_consent and self._consent is None:
-            refusal = ConsentMissing(
-                "A reference to the consent of the people shown is required: give --consent-ref."
-            )
+        try:
+            check_consent(self._step.options, settings)
+        except ConsentMissing as refusal:
             self._append(refusal)
-            raise refusal
+            raise
         return self
 
     def completed(self, result: Result) -> None:
@@ -89,6 +85,23 @@ class Audit:
                 "output": str(self._step.output),
             }
         return record
+
+
+def check_consent(options: Mapping[str, Any], settings: Settings) -> None:
+    """Raise ConsentMissing where the settings require a reference and the options have none.
+
+    Raises OptionError where the settings require one without a log that keeps it.
+    """
+    if not settings.require_consent:
+        return
+    if settings.audit_log is None:
+        raise OptionError(
+            "A consent is required, but there is no audit log that keeps it: set MIEN_AUDIT_LOG."
+        )
+    if not build(ConsentOptions, options).consent_ref:
+        raise ConsentMissing(
+            "A reference to the consent of the people shown is required: give --consent-ref."
+        )
 
 
 def _of_result(result: Result) -> dict[str, Any]:

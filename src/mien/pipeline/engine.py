@@ -10,25 +10,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mien.options import Options
-from mien.pipeline.auditing import Audit
+from mien.pipeline.auditing import Audit, check_consent
 from mien.pipeline.plan import Plan, make_plan
+from mien.pipeline.preparing import MakeAnalyser, Workshop, prepare
+from mien.pipeline.preview import Preview, Previews
 from mien.pipeline.progress import Cancel, Meter, Report
 from mien.pipeline.registry import AnyProcessor, Registry
 from mien.pipeline.step import PathInput, Result, Step, paths
 from mien.settings import Settings
 
 if TYPE_CHECKING:
-    from mien.faces.analyser import Analyser
-    from mien.inference.runtime import Runtime
     from mien.models import Download
-    from mien.models.store import ModelStore
     from mien.pipeline.job import Job, Outcome
     from mien.safety.signer import Signer
     from mien.types import Face, Frame
 
 Notice = Callable[[str], None]
-MakeAnalyser = Callable[["ModelStore", "Runtime", Callable[[type[Options]], Any]], "Analyser"]
 
 
 class Engine:
@@ -57,7 +54,8 @@ class Engine:
         self.processors: Mapping[str, AnyProcessor] = Registry() if processors is None else processors
         self.models = ModelStore(self.settings, load_catalogue(), progress=on_download)
         self.runtime = Runtime(self.settings)
-        self._make_analyser = make_analyser
+        self._shop = Workshop(self.settings, self.models, self.runtime, make_analyser)
+        self._previews = Previews(self._shop, self.processors)
         self._signer = signer
         self._on_notice = on_notice or (lambda line: None)
         self._blas = _OneBlasThread()
@@ -71,7 +69,8 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Let go of all loaded models."""
+        """Let go of all loaded models, and of what is kept for previews."""
+        self._previews.close()
         self.runtime.close()
 
     def run(self, step: Step, *, on_progress: Report | None = None, cancel: Cancel | None = None) -> Result:
@@ -91,10 +90,13 @@ class Engine:
 
         cancel = cancel or Cancel()
         cancel.raise_if_set()
+        from mien.pipeline.provenance import make_provenance
+
         with self._blas, Audit(step, self.settings) as audit:
             self.runtime.check_providers()
             plan = make_plan(step, self.processors, self.models, self.settings, notice)
-            job = self._prepare(plan, Meter(on_progress), cancel, notice)
+            provenance = make_provenance(plan, self.settings, self._signer, notice)
+            job = prepare(self._shop, plan, Meter(on_progress), cancel, notice, provenance)
             try:
                 outcome = _runner(plan)(job)
             finally:
@@ -126,65 +128,36 @@ class Engine:
         self, path: PathInput, options: Mapping[str, Any] | None = None, *, frame: int = 0
     ) -> tuple[Frame, tuple[Face, ...]]:
         """A picture, or one frame of a video, and all faces in it; raises what reading and model loading raise."""
+        from mien.faces.analyser import make_analyser
         from mien.options import build, check_keys
-        from mien.pipeline.frames import read_frame
+        from mien.pipeline.frames import Frames
         from mien.pipeline.output_options import GROUPS
 
         values = dict(options or {})
         check_keys(values, GROUPS)
+        make = self._shop.make_analyser or make_analyser
         with self._blas:
             self.runtime.check_providers()
-            image = read_frame(Path(path), frame, self.settings.max_pixels)
-            analyser = self._analyser(lambda group: build(group, values))
+            image = Frames(Path(path), self.settings.max_pixels).read(frame).image
+            analyser = make(self.models, self.runtime, lambda group: build(group, values))
             self.models.fetch(analyser.models())
             return image, analyser.faces(image)
 
-    def _prepare(self, plan: Plan, meter: Meter, cancel: Cancel, notice: Notice) -> Job:
-        """Bring the models, and let every processor prepare itself."""
-        from mien.pipeline.analysis import choose_analyser
-        from mien.pipeline.job import Job, models_of
-        from mien.pipeline.policy import make_policy, policy_models
-        from mien.pipeline.provenance import make_provenance
-        from mien.processors.base import RunContext
+    def preview(
+        self, step: Step, frame: int = 0, *, cancel: Cancel | None = None, size: int | None = None
+    ) -> Preview:
+        """What a step makes of one frame of its target (picture or video), counted from 0; nothing is written.
 
-        provenance = make_provenance(plan, self.settings, self._signer, notice)
-
-        if self._make_analyser is None:
-            analyser = choose_analyser(plan, self.models, self.runtime)
-        else:
-            analyser = self._analyser(plan.settings_of)
-        wanted = (*models_of(plan, analyser), *policy_models(plan, self.models))
-        meter.start("models", len(wanted))
-        self.models.fetch(wanted)
-        cancel.raise_if_set()
-        run = RunContext(
-            models=self.models,
-            runtime=self.runtime,
-            analyser=analyser,
-            sources=plan.step.sources,
-            target=plan.target,
-            settings_of=plan.settings_of,
-            notice=notice,
-            compat=plan.compat,
-        )
-        states = []
-        for link in plan.chain:
-            states.append(link.processor.prepare(run, link.options))
-            cancel.raise_if_set()
-        meter.advance(len(wanted))
-        policy = make_policy(plan, self.models, self.runtime)
-        return Job(
-            plan,
-            self.settings,
-            self.models,
-            tuple(states),
-            analyser,
-            policy,
-            meter,
-            cancel,
-            notice,
-            provenance,
-        )
+        The step's output is not looked at, and neither are the options that say how it is written; badge and
+        watermark belong to the output. ``size``: longest side in pixels to which the frame is scaled down before
+        the work, for speed. What is prepared is kept for the next preview; previews of one step wait for each other.
+        Raises what ``run`` raises, but never NoFace for a frame without a face.
+        """
+        cancel = cancel or Cancel()
+        check_consent(step.options, self.settings)
+        with self._blas:
+            self.runtime.check_providers()
+            return self._previews.make(step, frame, cancel, size)
 
     def _let_go(self, job: Job) -> None:
         """Release the models that a step need not leave behind; another run that uses them keeps them."""
@@ -197,11 +170,6 @@ class Engine:
         if strategy == "strict":
             ids = {*job.models, *policy_models(plan, self.models)}
         self.runtime.release([path for id in ids for path in self.models.paths(id)])
-
-    def _analyser(self, options_of: Callable[[type[Options]], Any]) -> Analyser:
-        from mien.faces.analyser import make_analyser
-
-        return (self._make_analyser or make_analyser)(self.models, self.runtime, options_of)
 
 
 def swap(

@@ -114,22 +114,66 @@ def make_plan(
     that cannot be made of the target, OutputIsInput, OutputNotWritable.
     """
     from mien.media.atomic import check_writable, refuse_input_as_output
-    from mien.media.probe import probe
 
+    chain = _chain_of(step, processors)
+    kind, output_format = output_kind(step.output)
+    sound = _sound_of(step)
+    target = _target_of(step, settings)
+    _check_kinds(step, target, kind, notice)
+    refuse_input_as_output(step.output, (step.target, *step.sources))
+    check_writable(step.output)
+    return _planned(step, chain, store, notice, target=target, output_format=output_format, sound=sound)
+
+
+def make_unwritten_plan(
+    step: Step,
+    processors: Mapping[str, AnyProcessor],
+    store: ModelStore,
+    settings: Settings,
+    notice: Callable[[str], None],
+    target: MediaInfo | None = None,
+) -> Plan:
+    """As ``make_plan``, for work of which no file is made: the step's output is not looked at.
+
+    ``target`` describes one that is no file, such as a camera.
+    """
+    chain = _chain_of(step, processors)
+    sound = _sound_of(step)
+    target = target or _target_of(step, settings)
+    if target.kind == "audio":
+        raise UnsupportedMedia(f"The target {step.target} holds sound only; give a picture or a video.")
+    return _planned(step, chain, store, notice, target=target, output_format="", sound=sound)
+
+
+def _chain_of(step: Step, processors: Mapping[str, AnyProcessor]) -> dict[str, AnyProcessor]:
+    """The processors of a step by name; raises OptionError for one that is not there, and for its options."""
     chain = {name: named(processors, name) for name in step.processors}
     check_keys(step.options, (*GROUPS, *option_groups(processors)))
     for group in (*GROUPS, *(processor.Options for processor in chain.values())):
         build(group, step.options)
-    kind, output_format = output_kind(step.output)
-    sound = _sound_of(step)
-    target = probe(step.target, max_pixels=settings.max_pixels)
-    _check_kinds(step, target, kind, notice)
-    refuse_input_as_output(step.output, (step.target, *step.sources))
-    check_writable(step.output)
+    return chain
+
+
+def _target_of(step: Step, settings: Settings) -> MediaInfo:
+    from mien.media.probe import probe
+
+    return probe(step.target, max_pixels=settings.max_pixels)
+
+
+def _planned(
+    step: Step,
+    chain: Mapping[str, AnyProcessor],
+    store: ModelStore,
+    notice: Callable[[str], None],
+    *,
+    target: MediaInfo,
+    output_format: str,
+    sound: Path | None,
+) -> Plan:
     _check_sources(step, chain)
     values = with_models(step.options, chain, store, notice)
     links = tuple(Link(name, chain[name], build(chain[name].Options, values)) for name in step.processors)
-    return Plan(step, target, kind, output_format, links, values, sound)
+    return Plan(step, target, target.kind, output_format, links, values, sound)
 
 
 def output_kind(output: Path) -> tuple[MediaKind, str]:
