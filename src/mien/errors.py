@@ -10,6 +10,7 @@
     │   ├── UnsafeInput            unsafe_input
     │   ├── FetchError             fetch_failed
     │   ├── NoFace                 no_face
+    │   ├── WorkflowInvalid        invalid_workflow
     │   └── ConsentMissing         consent_missing
     ├── OutputError                output_failed
     │   ├── OutputNotWritable      output_not_writable
@@ -31,6 +32,10 @@
     │   ├── JobMissing             job_missing
     │   ├── JobBusy                job_busy
     │   └── JobUnreadable          job_unreadable
+    ├── ComfyError                 comfyui_failed
+    │   ├── ComfyUnreachable       comfyui_unreachable
+    │   ├── ComfyLost              comfyui_lost
+    │   └── NodeFailed             comfyui_node_failed
     ├── DatabaseUnavailable        database_unavailable
     ├── ServiceError               service_refused
     │   ├── Unauthorized           unauthorized
@@ -138,6 +143,13 @@ class NoFace(InputError):
 
     code = "no_face"
     exit_code = 16
+
+
+class WorkflowInvalid(InputError):
+    """A workflow, its parameters or its graph do not fit together, or not the instance that is to run it."""
+
+    code = "invalid_workflow"
+    exit_code = 19
 
 
 class ConsentMissing(InputError):
@@ -303,6 +315,39 @@ class JobUnreadable(JobError):
 
     code = "job_unreadable"
     http_status = 500
+
+
+class ComfyError(MienError):
+    """A ComfyUI instance did not do what was asked of it."""
+
+    code = "comfyui_failed"
+    exit_code = 60
+    http_status = 502
+
+
+class ComfyUnreachable(ComfyError):
+    """A ComfyUI instance does not answer."""
+
+    code = "comfyui_unreachable"
+    exit_code = 61
+    http_status = 503
+    retryable = True
+
+
+class ComfyLost(ComfyError):
+    """A ComfyUI instance no longer knows what was submitted to it; it was restarted, or somebody removed it."""
+
+    code = "comfyui_lost"
+    exit_code = 62
+    http_status = 503
+    retryable = True
+
+
+class NodeFailed(ComfyError):
+    """A node of a workflow failed."""
+
+    code = "comfyui_node_failed"
+    exit_code = 63
 
 
 class DatabaseUnavailable(MienError):
