@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mien.errors import JobError, JobExists, JobMissing, JobUnreadable, OutputNotWritable
+from mien.errors import JobExists, JobMissing, JobUnreadable, OutputNotWritable
 from mien.jobs import editing, states
 from mien.jobs.folder import FolderStore
 from mien.jobs.job import JobStep
-from mien.jobs.store import open_store
 from tests.jobs.contract import STEP, StoreContract, queued
 
 FOREIGN = """{
@@ -107,11 +106,6 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputNotWritable):
         FolderStore(tmp_path / "file").create("x")
-
-
-def test_a_database_is_refused_with_a_sentence() -> None:
-    with pytest.raises(JobError, match="database"):
-        open_store("sqlite:///jobs.db")
 
 
 def test_a_job_that_the_other_program_left_half_done_goes_on(store: FolderStore) -> None:

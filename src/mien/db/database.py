@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import DatabaseUnavailable, OptionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine
     from sqlalchemy.exc import DBAPIError
 
 BUSY_SECONDS = 30
 """How long SQLite waits for another process that writes."""
+
+_POSTGRES_CLOCK = "extract(epoch from clock_timestamp())::double precision"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ class Database:
                 yield connection
         except DBAPIError as error:
             raise _explained(error, self.url) from error
+
+    @property
+    def clock(self) -> ColumnElement[float]:
+        """This moment as the database sees it, in seconds since 1970: one clock for all machines."""
+        import sqlalchemy as sa
+
+        text = "(julianday('now') - 2440587.5) * 86400.0" if self.is_sqlite else _POSTGRES_CLOCK
+        return sa.literal_column(text, sa.Double())
 
     def close(self) -> None:
         """Give back all connections."""

@@ -16,11 +16,11 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+# Not JSONB: it takes neither the character 0 nor half of a pair of surrogates, and nobody looks into these values.
+Json = JSON(none_as_null=True)
 # SQLite numbers rows by itself only in columns of exactly this type.
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -30,13 +30,16 @@ jobs = Table(
     Column("seq", Serial, primary_key=True, autoincrement=True),  # the order of submission
     Column("id", Text, nullable=False, unique=True),
     Column("owner", Text, nullable=False, server_default=""),  # id of the key; empty: this machine
-    Column("kind", Text, nullable=False, server_default="faces"),  # faces, workflow, download, archive
+    Column(
+        "kind", Text, nullable=False, server_default="faces"
+    ),  # faces, workflow, download, archive; cli: see below
+    # (cli: made and run by commands with paths of one machine; the service leaves these alone)
     Column("status", Text, nullable=False),
     Column("priority", Integer, nullable=False, server_default="5"),  # 0 first, 9 last
     Column("environment", Text, nullable=False, server_default="local"),
     Column("workflow", Text),  # the name by which clients of the gateway asked for it
     Column("batch", Text),
-    Column("content", Json, nullable=False),  # the job as job files have it
+    Column("content", Text, nullable=False),  # the job as job files have it
     Column(
         "request", Json, nullable=False
     ),  # what else was asked for: consent, deadlines, webhook, resolution …
@@ -103,6 +106,14 @@ blobs = Table(
     Column("content_type", Text, nullable=False),
     Column("media", Json, nullable=False),  # kind, width, height, duration, frames, rate, has_audio
     Column("created_at", Double, nullable=False),
+)
+
+garbage = Table(
+    "garbage",  # objects of the storage that nothing needs, or that may have been left by a crash
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("due_at", Double, nullable=False),  # deleted from then on
+    Index("garbage_by_due", "due_at"),
 )
 
 assets = Table(

@@ -60,11 +60,21 @@ class JobStore(Protocol):
 
 
 def open_store(place: str | Path) -> JobStore:
-    """The store of that name: a folder, which is made on the first write."""
+    """The store of that name: a folder, which is made on the first write, or the URL of a database.
+
+    Raises JobError for another kind of URL, DatabaseUnavailable for a database that cannot be reached.
+    """
+    from mien.db.database import is_database_url, open_database
     from mien.jobs.folder import FolderStore
 
+    if is_database_url(str(place)):
+        from mien.jobs.database import DatabaseStore
+
+        return DatabaseStore(open_database(str(place)))
     if "://" in str(place):
-        raise JobError(f"Jobs in a database ({place}) are not part of this version; name a folder.")
+        raise JobError(
+            f"Jobs cannot be kept in {place}; name a folder or a database (sqlite:///FILE, postgresql://…)."
+        )
     return FolderStore(Path(place))
 
 

@@ -6,12 +6,11 @@ Revises:
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
 
-_JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+_JSON = sa.JSON(none_as_null=True)
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _WAITING = sa.text("NOT dispatched AND status = 'queued'")
 
@@ -76,6 +75,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "garbage",
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("url"),
+    )
+    op.create_index("garbage_by_due", "garbage", ["due_at"], unique=False)
+    op.create_table(
         "idempotency",
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -109,7 +115,7 @@ def upgrade() -> None:
         sa.Column("environment", sa.Text(), server_default="local", nullable=False),
         sa.Column("workflow", sa.Text(), nullable=True),
         sa.Column("batch", sa.Text(), nullable=True),
-        sa.Column("content", _JSON, nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
         sa.Column("request", _JSON, nullable=False),
         sa.Column("progress", _JSON, nullable=True),
         sa.Column("results", _JSON, nullable=True),
