@@ -9,7 +9,7 @@ import pytest
 
 from mien.errors import Canceled, DiskFull, InputMissing, OutputNotWritable
 from mien.pipeline.progress import Cancel
-from mien.pipeline.work import EDGE, Note, file_identity, hash_of, open_area, prune, writing
+from mien.pipeline.work import EDGE, Note, file_identity, hash_of, open_area, open_for_parts, prune, writing
 
 PLACE = (1.0, 2.0, 3.5, 4.0)
 
@@ -23,7 +23,8 @@ def test_a_kept_segment_is_found_again_and_an_unfinished_one_is_not(tmp_path: Pa
     with open_area(tmp_path, "abc", cancel=Cancel()) as area:
         assert area.find("seg0000.mkv") == (area.folder / "seg0000.mkv", Note(10, 3, ("odd",), PLACE, 4, 1))
         assert area.find("seg0001.mkv") is None
-        assert sorted(path.name for path in area.folder.iterdir()) == ["seg0000.json", "seg0000.mkv"]
+        with area.claim("seg0001.mkv"):
+            assert sorted(path.name for path in area.folder.iterdir()) == ["seg0000.json", "seg0000.mkv"]
 
 
 @pytest.mark.parametrize(
@@ -130,3 +131,49 @@ def test_why_a_folder_cannot_be_written(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(OutputNotWritable), open_area(file / "work", "abc", cancel=Cancel()):
         pass
+
+
+def test_one_segment_is_made_by_one_at_a_time_and_others_beside_it(tmp_path: Path) -> None:
+    waiting, order = threading.Event(), []
+
+    def second() -> None:
+        with (
+            open_for_parts(tmp_path, "abc", cancel=Cancel(), on_wait=waiting.set, pause=0.005) as area,
+            area.claim("seg0000.mkv"),
+        ):
+            order.append("second")
+
+    with open_area(tmp_path, "abc", cancel=Cancel()) as area, area.claim("seg0000.mkv"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(30)
+        with area.claim("seg0001.mkv"):
+            order.append("first")
+    thread.join(30)
+    assert order == ["first", "second"]
+    assert not list(tmp_path.glob("abc.seg*"))
+
+
+def test_waiting_for_a_segment_can_be_stopped(tmp_path: Path) -> None:
+    cancel = Cancel()
+    with (
+        open_for_parts(tmp_path, "abc", cancel=Cancel()) as area,
+        area.claim("seg0000.mkv"),
+        open_for_parts(tmp_path, "abc", cancel=cancel, on_wait=cancel.set, pause=10) as other,
+        pytest.raises(Canceled),
+        other.claim("seg0000.mkv"),
+    ):
+        raise AssertionError("two at once")
+
+
+def test_the_folder_of_parts_that_nobody_joins_becomes_stale(tmp_path: Path) -> None:
+    with open_for_parts(tmp_path, "abc", cancel=Cancel()) as area:
+        (area.folder / "seg0000.mkv").write_bytes(b"whole")
+    prune(tmp_path, older_than=-1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_leave_no_empty_folder(tmp_path: Path) -> None:
+    with open_for_parts(tmp_path, "abc", cancel=Cancel()) as area:
+        assert area.folder.is_dir()
+    assert not area.folder.exists()

@@ -116,6 +116,8 @@ class Follower:
         self._others: set[int] = set()
         self.place = selector.place
         """Where the reference face was last seen; the start for the next part of the same clip."""
+        self.needs_place: bool | None = None
+        """Whether the first choice was among several faces, so that the place decided; None before it."""
 
     def select(self, observed: Observed, matches: Matches | None = None) -> tuple[Face, ...]:
         """The faces of the next frame to work on."""
@@ -136,4 +138,6 @@ class Follower:
     def _chosen(self, faces: Iterable[Face]) -> Face | None:
         options = self._selector.options
         candidates = [face for face in faces if face.track is None or face.track not in self._others]
+        if candidates and self.needs_place is None:
+            self.needs_place = len(candidates) > 1
         return Selector(options, self.place).reference(sort_faces(candidates, options.order))

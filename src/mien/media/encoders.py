@@ -90,8 +90,9 @@ def _repeatable() -> Mapping[str, str]:
 
 
 def _x265(quality: int, preset: int) -> dict[str, str]:
-    # x265 prints its settings to the standard error stream unless it is told not to.
-    return {**_x26x(quality, preset), "x265-params": "log-level=none"}
+    # x265 prints its settings to the standard error stream unless it is told not to, and writes processor and number
+    # of threads into the head of the stream, so that parts from two machines would not fit together.
+    return {**_x26x(quality, preset), "x265-params": "log-level=none:info=0"}
 
 
 def _vp9(quality: int, preset: int) -> dict[str, str]:

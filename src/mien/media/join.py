@@ -99,6 +99,13 @@ def join(
     return tuple(notices)
 
 
+def pictures_in(part: Path) -> int:
+    """How many pictures an encoded part holds, by its packets. Raises CorruptMedia."""
+    with _open_part(part) as container, input_errors(part):
+        pictures = container.streams.video
+        return sum(1 for p in container.demux(pictures) if p.size and p.pts is not None) if pictures else 0
+
+
 def _source_clock(source: Path, segments: Sequence[Segment], container: str) -> _Source:
     """Time base of the pictures and the moment that becomes 0."""
     index = read_index(source)

@@ -23,10 +23,12 @@ class Audit:
     """A context manager around a run. Does nothing but check for consent where the settings name no audit log.
 
     Entering raises ConsentMissing where the settings require a reference and the step has none, OptionError where
-    they require one without a log that keeps it, and OutputNotWritable where the log cannot be written.
+    they require one without a log that keeps it, and OutputNotWritable where the log cannot be written. Work on a
+    ``part`` is noted only if it fails: the run that joins the parts has the record.
     """
 
-    def __init__(self, step: Step, settings: Settings) -> None:
+    def __init__(self, step: Step, settings: Settings, *, part: bool = False) -> None:
+        self._part = part
         self._step = step
         self._settings = settings
         self._log: AuditLog | None = None
@@ -57,7 +59,8 @@ class Audit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._append(error)
+        if error is not None or not self._part:
+            self._append(error)
 
     def _append(self, error: BaseException | None) -> None:
         if self._log is not None:

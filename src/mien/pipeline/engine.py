@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from mien.settings import Settings
 if TYPE_CHECKING:
     from mien.models import Download
     from mien.pipeline.job import Job, Outcome
+    from mien.pipeline.parts import GivenPlace, Part, Parts, Place
     from mien.safety.signer import Signer
     from mien.types import Face, Frame
 
@@ -158,6 +159,78 @@ class Engine:
         with self._blas:
             self.runtime.check_providers()
             return self._previews.make(step, frame, cancel, size)
+
+    def parts(self, step: Step, *, on_progress: Report | None = None, cancel: Cancel | None = None) -> Parts:
+        """How the video of a step can be divided among several machines, which then call ``make_part``.
+
+        Raises what ``run`` raises before it works on frames.
+        """
+        from mien.pipeline.parts import parts_of
+
+        with self._opened(step, on_progress, cancel) as job:
+            return parts_of(job)
+
+    def scout(
+        self, step: Step, *, on_progress: Report | None = None, cancel: Cancel | None = None
+    ) -> tuple[Place | None, ...]:
+        """The ``place`` that each part is to be given, where parts are not ``parallel``.
+
+        Quick where one face only is seen; where there are several, the video is read and analysed once, and nothing
+        is worked on.
+        """
+        from mien.pipeline.parts import scout
+
+        with self._opened(step, on_progress, cancel) as job:
+            return scout(job)
+
+    def make_part(
+        self,
+        step: Step,
+        index: int,
+        *,
+        place: GivenPlace = "find",
+        on_progress: Report | None = None,
+        cancel: Cancel | None = None,
+    ) -> Part:
+        """Make one part of a video in the work folder, or find it there; ``index`` counts from 0.
+
+        ``place`` is what ``scout`` said of the part, or the place in the note of the part before it; without one it
+        is searched for. The content policy judges the parts together, when they are joined; until then it only
+        counts. Nothing is signed, and only a part that fails is noted in the audit log. Raises what ``run`` raises.
+        """
+        from mien.pipeline.parts import make_part
+
+        with self._opened(step, on_progress, cancel) as job:
+            return make_part(job, index, place)
+
+    def adopt_part(self, step: Step, index: int, file: PathInput, note: Mapping[str, Any]) -> Part:
+        """Take a part that another machine made into the work folder; when all are there, ``run`` only joins them.
+
+        That the file is the one that was made is for the caller to check, by a hash. Raises InputError for a note of
+        other work, CorruptMedia for a file that does not hold the frames of its note.
+        """
+        from mien.pipeline.parts import adopt_part
+
+        with self._opened(step, None, None) as job:
+            return adopt_part(job, index, Path(file), note)
+
+    @contextmanager
+    def _opened(self, step: Step, on_progress: Report | None, cancel: Cancel | None) -> Iterator[Job]:
+        """A step that is prepared for work on its parts."""
+        from mien.pipeline.provenance import make_provenance
+
+        cancel = cancel or Cancel()
+        cancel.raise_if_set()
+        unsigned = self.settings.model_copy(update={"signing": "off"})
+        with self._blas, Audit(step, self.settings, part=True):
+            self.runtime.check_providers()
+            plan = make_plan(step, self.processors, self.models, self.settings, self._on_notice)
+            provenance = make_provenance(plan, unsigned, None, self._on_notice)
+            job = prepare(self._shop, plan, Meter(on_progress), cancel, self._on_notice, provenance)
+            try:
+                yield job
+            finally:
+                self._let_go(job)
 
     def _let_go(self, job: Job) -> None:
         """Release the models that a step need not leave behind; another run that uses them keeps them."""

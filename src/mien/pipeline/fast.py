@@ -27,6 +27,7 @@ class BetweenKeys:
     by_person: ByPerson
     every: int
     remembers: bool = True
+    follows: bool = False
 
     @property
     def lookahead(self) -> int:
@@ -53,6 +54,7 @@ class BetweenKeys:
 class _Clip:
     following: Following
     place: Box | None = None
+    needs_place: bool = False
 
     def see(self, image: Frame, index: int) -> Seen:
         return self.following.see(image, index)

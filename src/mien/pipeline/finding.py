@@ -45,6 +45,11 @@ class ClipFinder(Protocol):
         """Where the followed face was last, for the next part of the clip."""
         ...
 
+    @property
+    def needs_place(self) -> bool | None:
+        """Whether the place that it began with decided who is followed; None before anybody is."""
+        ...
+
     def see(self, image: Frame, index: int) -> Any:
         """Look at the next frame; what comes back goes to ``found``."""
         ...
@@ -65,6 +70,11 @@ class Finder(Protocol):
     @property
     def remembers(self) -> bool:
         """Whether what is found depends on frames further back, so that a part of a clip needs a warm-up."""
+        ...
+
+    @property
+    def follows(self) -> bool:
+        """Whether one part of a clip hands the place of a face to the next."""
         ...
 
     def still(self, image: Frame) -> Found:
@@ -93,7 +103,9 @@ class Nothing:
 
     lookahead = 0
     remembers = False
+    follows = False
     place = None
+    needs_place = False
 
     def still(self, image: Frame) -> Found:
         """No faces."""
@@ -127,6 +139,11 @@ class Following:
     """Seconds after which new faces are looked for; None: as the options say."""
     remembers: bool = True
 
+    @property
+    def follows(self) -> bool:
+        """The chosen face is followed where one is meant, and not all."""
+        return self.selector.options.mode == "reference"
+
     def still(self, image: Frame) -> Found:
         """The faces of a picture."""
         return Found(faces=lambda: self.analyser.faces(image), select=self.selector)
@@ -147,6 +164,10 @@ class _FollowingClip:
     @property
     def place(self) -> Box | None:
         return self._follower.place
+
+    @property
+    def needs_place(self) -> bool | None:
+        return self._follower.needs_place
 
     def see(self, image: Frame, index: int) -> Observed:
         return self._tracker.update(image, index)
@@ -176,6 +197,7 @@ class ByPerson:
     known: tuple[int, Analysis] | None = None
     """A frame of the clip that was analysed before, by its number: that of the reference."""
     remembers: bool = False
+    follows: bool = False
 
     def still(self, image: Frame) -> Found:
         """The faces of a picture."""
@@ -195,6 +217,7 @@ class ByPerson:
 class _Frames:
     finder: ByPerson
     place: Box | None = None
+    needs_place: bool = False
 
     def see(self, image: Frame, index: int) -> Analysis:
         known = self.finder.known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from mien.media.writer import VideoSpec
 from mien.models.store import ModelStore
 from mien.pipeline.job import Job
 from mien.pipeline.output_options import GROUPS, OutputOptions
+from mien.pipeline.plan import Link
 from mien.pipeline.work import file_identity, hash_of
 from mien.safety.options import ConsentOptions
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when segments of an earlier version must not be used any more."""
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "onnxruntime", "ai-edge-litert")
 IRRELEVANT = ("audio_", "image_", "marking")
@@ -33,14 +34,8 @@ def identity_of(job: Job, spec: VideoSpec) -> str:
             "target": file_identity(plan.step.target),
             "sources": [file_identity(source) for source in plan.step.sources],
             "options": [_plain(plan.settings_of(group)) for group in GROUPS if group is not ConsentOptions],
-            "processors": [
-                (link.name, _code_of(link.processor), link.options.model_dump()) for link in plan.chain
-            ],
-            "files": [
-                file_identity(path)
-                for link in plan.chain
-                for path in link.processor.files(link.options, job.store)
-            ],
+            "processors": [(link.name, _code_of(link.processor), _unnamed(link, job)) for link in plan.chain],
+            "files": [file_identity(path) for link in plan.chain for path in _files(link, job)],
             "models": {id: _model(job.store, id) for id in job.models},
             "runtime": (settings.providers, settings.precision, settings.segment_seconds),
             "encoding": str(spec),
@@ -54,6 +49,16 @@ def _plain(options: Any) -> dict[str, Any]:
     if isinstance(options, OutputOptions):
         values = {name: value for name, value in values.items() if not name.startswith(IRRELEVANT)}
     return values
+
+
+def _files(link: Link, job: Job) -> Sequence[Path]:
+    return link.processor.files(link.options, job.store)
+
+
+def _unnamed(link: Link, job: Job) -> dict[str, Any]:
+    """The options of a processor without the names of files, whose content counts wherever they lie."""
+    names = {str(path) for path in _files(link, job)}
+    return {key: value for key, value in link.options.model_dump().items() if str(value) not in names}
 
 
 def _code_of(processor: object) -> str:

@@ -22,6 +22,8 @@ from mien.types import MediaInfo, VideoInfo
 
 SAME_RATE = 1e-3
 """A frame rate that differs by less than this share from the target's own leaves its timestamps alone."""
+ENCODER_THREADS = 8
+"""Of each video encoder: what x264 and VP9 write depends on their number, so it must not depend on the machine."""
 TRANSPARENT = frozenset({"webm", "mkv", "mov"})
 """Endings of videos that can hold opacity."""
 _WITHOUT_ZERO = frozenset({"mpegts", "mpeg", "flv", "asf", "mxf"})
@@ -134,6 +136,7 @@ def make_scene(job: Job, segments: Sequence[Segment]) -> tuple[Scene, VideoSpec]
         sample_aspect=video.sample_aspect,
         alpha=alpha,
         container=plan.output_format,
+        threads=ENCODER_THREADS,
     )
     return scene, spec
 

@@ -7,8 +7,9 @@ The caller's thread encodes, counts and reports. All channels are bounded, so me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -61,6 +62,38 @@ class SegmentRun:
         self._handed = False
         self._clip = scene.finder.clip(scene.rate, place)
         self.tally = Tally(place=place)
+
+    def handover(self) -> Box | None:
+        """Where the followed face is when the next segment begins to read; nothing is worked on."""
+        with closing(self._followed()) as frames:
+            for _ in frames:
+                if self._handed:
+                    break
+        return self.tally.place
+
+    def needs_place(self) -> bool:
+        """Whether the first choice of a face is made by the place that was given: not where one face only is seen.
+
+        True also where no face is seen before the next segment begins to read: the place is handed on then.
+        """
+        with closing(self._followed()) as frames:
+            for _ in frames:
+                if self._clip.needs_place is not None:
+                    return bool(self._clip.needs_place)
+                if self._handed:
+                    break
+        return True
+
+    def _followed(self) -> Generator[Found]:
+        """Find faces in frame after frame, and do nothing else; may be left before the end."""
+        with Crew(stages=1, workers=1) as crew:
+            decoded = crew.channel(DECODED)
+            crew.start(self._decode, decoded)
+            try:
+                for _, found in self._found(decoded):
+                    yield found
+            finally:
+                decoded.break_off()
 
     def run(self, write: Write) -> Tally:
         """Work through the segment; ``write`` gets each finished frame in order, in the caller's thread."""

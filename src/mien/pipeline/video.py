@@ -26,25 +26,17 @@ def run_video(job: Job) -> Outcome:
     A video without any face is written as it is. Raises OptionError for an empty range, Canceled, and the errors of
     reading and writing; segments that are finished stay in the work folder then.
     """
-    plan, cancel = job.plan, job.cancel
     job.meter.start("analyse", 1, message="looking at the video")
     sources = check_sources(job)
-    pieces = cutting.plan(
-        plan.step.target,
-        start=plan.part.trim_frame_start,
-        end=plan.part.trim_frame_end,
-        seconds=job.settings.segment_seconds,
-    )
-    scene, spec = make_scene(job, pieces)
+    video = open_video(job)
     job.meter.advance()
-    identity = identity_of(job, spec)
     with open_area(
         job.settings.work_folder(),
-        identity,
-        cancel=cancel,
+        video.identity,
+        cancel=job.cancel,
         on_wait=lambda: job.meter.say("waiting for another run of the same step"),
     ) as area:
-        outcome = _Video(job, scene, spec, pieces, area).run()
+        outcome = _Run(video, area).run()
         if "flagged" in sources:
             outcome = replace(outcome, content="flagged")
         area.remove()
@@ -52,7 +44,7 @@ def run_video(job: Job) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
     """One segment, how it is read, and its name in the work area."""
 
     segment: Segment
@@ -62,23 +54,76 @@ class _Piece:
     """From when on the next piece reads."""
 
 
-class _Video:
-    def __init__(
-        self, job: Job, scene: Scene, spec: VideoSpec, segments: Sequence[Segment], area: WorkArea
-    ) -> None:
-        self._job = job
-        self._scene = scene
-        self._spec = spec
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video that is ready to be worked on, piece by piece."""
+
+    job: Job
+    scene: Scene
+    spec: VideoSpec
+    pieces: tuple[Piece, ...]
+    identity: str
+    """Hash of everything that determines the frames of the result."""
+
+    def expected(self, piece: Piece) -> int:
+        """Frames that will be worked on."""
+        return self.scene.expected(piece.segment.frame_count)
+
+    def looks(self, piece: Piece, place: Box | None) -> SegmentRun:
+        """A run over one piece; ``place``: where the followed face was when the piece begins to read."""
+        return SegmentRun(self.job, self.scene, piece.span, place, piece.handover)
+
+    def make(self, area: WorkArea, piece: Piece, place: Box | None) -> Note:
+        """Work through one piece, and keep it under its name."""
+        run = self.looks(piece, place)
+        with area.making(piece.name) as temporary:
+            with VideoWriter(temporary, self.spec) as writer:
+                tally = run.run(
+                    lambda image, alpha, stamp: writer.write(
+                        image, self.scene.part_time(stamp, piece.span), alpha
+                    )
+                )
+            note = Note(
+                tally.frames,
+                tally.faces,
+                tuple(tally.warnings),
+                None if tally.place is None else tally.place.as_tuple(),
+                tally.sampled,
+                tally.flagged,
+            )
+            area.keep(temporary, piece.name, note)
+        return note
+
+
+def open_video(job: Job) -> Video:
+    """Cut the target of a step into pieces. Raises OptionError for an empty range, and what reading raises."""
+    plan = job.plan
+    segments = cutting.plan(
+        plan.step.target,
+        start=plan.part.trim_frame_start,
+        end=plan.part.trim_frame_end,
+        seconds=job.settings.segment_seconds,
+    )
+    scene, spec = make_scene(job, segments)
+    pieces = tuple(_pieces(scene, segments, spec.part_suffix))
+    return Video(job, scene, spec, pieces, identity_of(job, spec))
+
+
+class _Run:
+    """One run over all pieces."""
+
+    def __init__(self, video: Video, area: WorkArea) -> None:
+        self._video = video
+        self._job = video.job
         self._area = area
-        self._pieces = tuple(_pieces(scene, segments, spec.part_suffix))
 
     def run(self) -> Outcome:
-        meter = self._job.meter
-        finished = {piece.name for piece in self._pieces if self._area.find(piece.name)}
-        counts = {piece.name: self._scene.expected(piece.segment.frame_count) for piece in self._pieces}
+        meter, pieces = self._job.meter, self._video.pieces
+        finished = {piece.name for piece in pieces if self._area.find(piece.name)}
+        counts = {piece.name: self._video.expected(piece) for piece in pieces}
         meter.start("process", sum(counts.values()), done=sum(counts[name] for name in finished))
         notes: list[Note] = []
-        for piece in self._pieces:
+        for piece in pieces:
             self._job.cancel.raise_if_set()
             place = Box(*notes[-1].place) if notes and notes[-1].place else None
             notes.append(self._note_of(piece) or self._make(piece, place))
@@ -95,30 +140,14 @@ class _Video:
         flagged, sampled = sum(note.flagged for note in notes), sum(note.sampled for note in notes)
         return job.policy.verdict(flagged, sampled, job.plan.step.target)
 
-    def _note_of(self, piece: _Piece) -> Note | None:
+    def _note_of(self, piece: Piece) -> Note | None:
         found = self._area.find(piece.name)
         return None if found is None else found[1]
 
-    def _make(self, piece: _Piece, place: Box | None) -> Note:
-        """Work through one segment, and keep it under its name."""
-        run = SegmentRun(self._job, self._scene, piece.span, place, piece.handover)
-        with self._area.making(piece.name) as temporary:
-            with VideoWriter(temporary, self._spec) as writer:
-                tally = run.run(
-                    lambda image, alpha, stamp: writer.write(
-                        image, self._scene.part_time(stamp, piece.span), alpha
-                    )
-                )
-            note = Note(
-                tally.frames,
-                tally.faces,
-                tuple(tally.warnings),
-                None if tally.place is None else tally.place.as_tuple(),
-                tally.sampled,
-                tally.flagged,
-            )
-            self._area.keep(temporary, piece.name, note)
-        return note
+    def _make(self, piece: Piece, place: Box | None) -> Note:
+        """Make a piece, unless somebody who makes single parts was faster."""
+        with self._area.claim(piece.name):
+            return self._note_of(piece) or self._video.make(self._area, piece, place)
 
     def _tell(self, notes: Sequence[Note]) -> None:
         for note in notes:
@@ -127,22 +156,22 @@ class _Video:
 
     def _join(self, notes: Sequence[Note]) -> bool:
         """Write the output; True if it was signed."""
-        job, plan = self._job, self._job.plan
+        job, plan, pieces = self._job, self._job.plan, self._video.pieces
         job.meter.start("join", 1)
-        used = [piece for piece, note in zip(self._pieces, notes, strict=True) if note.frames]
+        used = [piece for piece, note in zip(pieces, notes, strict=True) if note.frames]
         if not used:
             raise CorruptMedia(f"{plan.step.target} holds no frame that can be decoded.")
         marks = job.marks()
-        resampler = self._scene.resampler
+        scene = self._video.scene
         with job.provenance.signing(job.models_by_processor) as seal:
             notices = cutting.join(
                 [self._area.folder / piece.name for piece in used],
-                _as_a_whole([piece.segment for piece in used], self._pieces),
+                _as_a_whole([piece.segment for piece in used], pieces),
                 plan.step.output,
                 source=plan.step.target,
                 audio=_audio_of(job),
                 tags=None if marks is None else tags_for(marks),
-                offsets=None if resampler is None else [self._scene.offset(piece.span) for piece in used],
+                offsets=None if scene.resampler is None else [scene.offset(piece.span) for piece in used],
                 finish=seal.finish,
             )
         for notice in notices:
@@ -151,14 +180,14 @@ class _Video:
         return seal.signed
 
 
-def _pieces(scene: Scene, segments: Sequence[Segment], suffix: str) -> Iterator[_Piece]:
+def _pieces(scene: Scene, segments: Sequence[Segment], suffix: str) -> Iterator[Piece]:
     spans = [scene.span(segment, last=segment is segments[-1]) for segment in segments]
     for number, (segment, span) in enumerate(zip(segments, spans, strict=True)):
         handover = spans[number + 1].read_from if number + 1 < len(spans) else None
-        yield _Piece(segment, span, f"seg{number:04d}{suffix}", handover)
+        yield Piece(segment, span, f"seg{number:04d}{suffix}", handover)
 
 
-def _as_a_whole(used: Sequence[Segment], pieces: Sequence[_Piece]) -> list[Segment]:
+def _as_a_whole(used: Sequence[Segment], pieces: Sequence[Piece]) -> list[Segment]:
     """The segments that have frames, stretched over those at the ends that have none: sound goes by the whole."""
     segments = list(used)
     first, last, end = pieces[0].segment, segments[-1], pieces[-1].segment

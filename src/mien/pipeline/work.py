@@ -2,7 +2,8 @@
 
 One folder for each piece of work, named by the hash of everything that determines its result; in it one file for
 each finished segment, and beside it a note of what was counted. A file appears under its name only when it is whole
-and on the disk, so whatever is there after a crash can be used. A lock keeps two runs of the same work apart.
+and on the disk, so whatever is there after a crash can be used. A lock keeps two runs of the same work apart, and a
+lock for each segment those who make different segments of it at once.
 """
 
 from __future__ import annotations
@@ -67,16 +68,34 @@ def file_identity(path: Path) -> str:
 
 
 class WorkArea:
-    """The folder of one piece of work, held by one run at a time; made by ``open_area``."""
+    """The folder of one piece of work; made by ``open_area`` and ``open_for_parts``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cancel: Cancel, on_wait: Callable[[], None], pause: float) -> None:
         self.folder = folder
+        self._cancel = cancel
+        self._on_wait = on_wait
+        self._pause = pause
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[None]:
+        """Be the only one who makes the segment of that name, waiting while another does: look again whether it is
+        there. Raises Canceled.
+        """
+        root, lock = self.folder.parent, _lock_of(self.folder.with_name(f"{self.folder.name}.{name}"))
+        with _held(lock, root, self._cancel, self._on_wait, self._pause):
+            with writing(self.folder):
+                self.folder.mkdir(exist_ok=True)
+            _unlink(self.folder / f"part-{name}")
+            try:
+                yield
+            finally:
+                _unlink(Path(lock.lock_file))
 
     def find(self, name: str) -> tuple[Path, Note] | None:
         """The finished segment of that name and its note, if both are here and whole."""
         path = self.folder / name
         try:
-            note = _note_of(json.loads(path.with_suffix(".json").read_text()))
+            note = note_of(json.loads(path.with_suffix(".json").read_text()))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return (path, note) if path.is_file() else None
@@ -119,8 +138,8 @@ def open_area(
 ) -> Iterator[WorkArea]:
     """Open the work area of that identity, waiting while another run of the same work holds it.
 
-    What an interrupted run left half-written is removed, and so is work of anybody that has become stale. The folder
-    itself is left behind only if it holds finished segments. Raises OutputNotWritable, DiskFull, Canceled.
+    Work of anybody that has become stale is removed. The folder itself is left behind only if it holds finished
+    segments. Raises OutputNotWritable, DiskFull, Canceled.
     """
     folder = root / identity
     with writing(root):
@@ -128,19 +147,52 @@ def open_area(
     lock = _lock_of(folder)
     with _held(lock, root, cancel, on_wait, pause):
         prune(root, keep=folder)
-        with writing(root):
-            folder.mkdir(exist_ok=True)
-            os.utime(folder)
-        for torn in folder.glob("part-*"):
-            torn.unlink(missing_ok=True)
+        _touch(folder)
         try:
-            yield WorkArea(folder)
+            yield WorkArea(folder, cancel, on_wait, pause)
         finally:
             with suppress(OSError):
                 folder.rmdir()
             if not folder.exists():
-                with suppress(OSError):  # Windows does not remove a file that is open; pruning does later
-                    Path(lock.lock_file).unlink()
+                _unlink(Path(lock.lock_file))
+
+
+@contextmanager
+def open_for_parts(
+    root: Path,
+    identity: str,
+    *,
+    cancel: Cancel,
+    on_wait: Callable[[], None] = lambda: None,
+    pause: float = 0.1,
+) -> Iterator[WorkArea]:
+    """Open the work area for those who make or bring single segments: any number at once, also beside a run.
+
+    Raises OutputNotWritable, DiskFull, Canceled.
+    """
+    folder = root / identity
+    with writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        Path(_lock_of(folder).lock_file).touch()  # by which pruning finds the folder
+    prune(root, keep=folder)
+    _touch(folder)
+    try:
+        yield WorkArea(folder, cancel, on_wait, pause)
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _touch(folder: Path) -> None:
+    with writing(folder.parent):
+        folder.mkdir(exist_ok=True)
+        os.utime(folder)
+
+
+def _unlink(file: Path) -> None:
+    """Remove a file that nobody needs; Windows keeps one that is open, and pruning comes by later."""
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
 
 
 def prune(root: Path, *, keep: Path | None = None, older_than: float = STALE_AFTER) -> None:
@@ -207,7 +259,8 @@ def _lock_of(folder: Path) -> FileLock:
     return FileLock(folder.with_name(folder.name + ".lock"), thread_local=False)
 
 
-def _note_of(data: Mapping[str, Any]) -> Note:
+def note_of(data: Mapping[str, Any]) -> Note:
+    """The note that was written as plain data; raises KeyError, TypeError or ValueError for anything else."""
     place = None
     if data["place"] is not None:
         x1, y1, x2, y2 = map(float, data["place"])
