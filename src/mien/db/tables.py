@@ -30,19 +30,16 @@ jobs = Table(
     Column("seq", Serial, primary_key=True, autoincrement=True),  # the order of submission
     Column("id", Text, nullable=False, unique=True),
     Column("owner", Text, nullable=False, server_default=""),  # id of the key; empty: this machine
-    Column(
-        "kind", Text, nullable=False, server_default="faces"
-    ),  # faces, workflow, download, archive; cli: see below
-    # (cli: made and run by commands with paths of one machine; the service leaves these alone)
+    # faces, workflow, download, archive; cli: made and run by commands with paths of one machine, no matter of workers
+    Column("kind", Text, nullable=False, server_default="faces"),
     Column("status", Text, nullable=False),
     Column("priority", Integer, nullable=False, server_default="5"),  # 0 first, 9 last
     Column("environment", Text, nullable=False, server_default="local"),
     Column("workflow", Text),  # the name by which clients of the gateway asked for it
     Column("batch", Text),
     Column("content", Text, nullable=False),  # the job as job files have it
-    Column(
-        "request", Json, nullable=False
-    ),  # what else was asked for: consent, deadlines, webhook, resolution …
+    # what else was asked for: consent, deadlines, webhook, resolution …
+    Column("request", Json, nullable=False),
     Column("progress", Json),
     Column("results", Json),  # one record for each result: asset, step, name, size, content type
     Column("failure", Json),
