@@ -42,6 +42,7 @@
     │   ├── Forbidden              forbidden
     │   ├── NotFound               not_found
     │   │   └── AssetMissing       asset_missing
+    │   ├── AssetInUse             asset_in_use
     │   ├── UploadTooLarge         upload_too_large
     │   ├── IdempotencyConflict    idempotency_conflict
     │   ├── IdempotencyMismatch    idempotency_mismatch
@@ -71,6 +72,9 @@ class MienError(Exception):
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+
+    details: tuple[tuple[str, str], ...] = ()
+    """Fields of a request that are wrong, each with one sentence; empty where no field is to blame."""
 
 
 class InputError(MienError, ValueError):
@@ -390,6 +394,14 @@ class AssetMissing(NotFound):
     """There is no such asset, or it belongs to somebody else."""
 
     code = "asset_missing"
+
+
+class AssetInUse(ServiceError):
+    """A job that has not ended needs the asset."""
+
+    code = "asset_in_use"
+    http_status = 409
+    retryable = True
 
 
 class UploadTooLarge(ServiceError):
