@@ -70,6 +70,22 @@ def test_create(mien: Mien, capsys: Capture) -> None:
     assert capsys.readouterr().err == "mien: There is a job demo already.\n"
 
 
+def test_jobs_live_in_a_database_as_well(mien: Mien, capsys: Capture) -> None:
+    place = ("--jobs-path", "sqlite:///jobs.db")
+    assert mien("job-create", "demo", *place) == 0
+    for output in ("out/a.png", "out/b.png"):
+        assert mien("job-add-step", "demo", "-t", "t1.png", "-o", output, *place) == 0
+    assert mien("job-remove-step", "demo", "0", *place) == 0
+    assert mien("job-submit", "demo", *place) == 0
+    assert mien("job-run-all", *place) == 0
+    assert files("out") == ["b.png"]
+    assert mien("job-list", "completed", *place) == 0
+    assert "| demo   | 1     |" in capsys.readouterr().out
+    assert mien("job-delete", "demo", *place) == 0
+    assert mien("job-list", "completed", *place) == 1
+    assert not Path(".jobs").exists()
+
+
 @pytest.mark.parametrize("id", ["a_b", "a.b", "a b", "../a", "-", "ü/"])
 def test_an_id_that_is_no_name_is_replaced(mien: Mien, id: str) -> None:
     assert mien("job-create", "--", id) == 0

@@ -16,7 +16,7 @@ class JobsOptions(Options):
     section: ClassVar[str] = "paths"
     title: ClassVar[str] = "Jobs"
 
-    jobs_path: str = option(".jobs", help="Folder of the job files.")
+    jobs_path: str = option(".jobs", help="Folder of the job files, or the URL of a database.")
 
 
 class HaltOptions(Options):
