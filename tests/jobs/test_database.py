@@ -86,9 +86,29 @@ def test_jobs_are_handed_over_by_priority_then_age(store: DatabaseStore) -> None
     store.insert([new("late", priority=9), new("one"), new("two"), new("first", priority=0)])
     assert [row.id for row in store.undispatched()] == ["first", "one", "two", "late"]
     assert store.ahead_of(store.row("two")) == 2
-    store.mark_dispatched(["first", "one"])
+    store.mark_dispatched(store.undispatched(2))
     assert [row.id for row in store.undispatched(1)] == ["two"]
+    assert [(row.dispatched, row.dispatch) for row in (store.row("first"), store.row("two"))] == [
+        (True, 1),
+        (False, 1),
+    ]
     assert store.oldest_queued() is not None
+
+
+def test_a_run_that_is_due_anew_has_another_number_and_is_not_taken_for_the_old_one(
+    store: DatabaseStore,
+) -> None:
+    store.insert([new("x")])
+    first = store.row("x")
+    store.mark_dispatched([first])
+    store.request_cancel("x")
+    again = store.change("x", states.retry)
+    assert (again.dispatched, again.dispatch, again.cancel_requested) == (False, 2, False)
+    store.mark_dispatched([first])  # somebody who was late
+    assert store.row("x").dispatch == 2
+    assert [row.id for row in store.undispatched()] == ["x"]
+    store.change("x", not_before=time.time() + 60)
+    assert store.undispatched() == ()
 
 
 def test_a_change_of_an_overtaken_attempt_is_refused(store: DatabaseStore) -> None:

@@ -50,6 +50,14 @@ jobs = Table(
     Column("external", Json),  # ids of the same work elsewhere: workflow run, prompt of a ComfyUI
     Column("cancel_requested", Boolean, nullable=False, server_default=false()),
     Column("dispatched", Boolean, nullable=False, server_default=false()),  # the job engine knows of it
+    Column(
+        "dispatches", Integer, nullable=False, server_default="0"
+    ),  # how often it was given to the job engine
+    Column(
+        "tries", Integer, nullable=False, server_default="0"
+    ),  # attempts since it was submitted or retried
+    Column("not_before", Double),  # a job that failed for now is tried again then
+    Column("queue", Text),  # of the job engine; None: not decided yet
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("started_at", Double),

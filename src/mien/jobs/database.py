@@ -18,7 +18,7 @@ from mien.errors import DatabaseUnavailable, JobBusy, JobError, JobExists, JobUn
 from mien.jobs import states
 from mien.jobs.job import Failure, Job, Status, now
 from mien.jobs.queries import CLI, JobQueries, missing
-from mien.jobs.rows import JobRow, NewJob, columns_of, row_of, values_of
+from mien.jobs.rows import JobRow, NewJob, again, columns_of, row_of, values_of
 from mien.jobs.states import Change
 
 if TYPE_CHECKING:
@@ -156,15 +156,24 @@ class DatabaseStore(JobQueries):
 
         return self.change(id, canceled, owner=owner, also=also, cancel_requested=True)
 
-    def mark_dispatched(self, ids: Sequence[str]) -> None:
-        """Remember that the job engine knows of these jobs."""
+    def mark_dispatched(self, rows: Sequence[JobRow]) -> None:
+        """Remember that the job engine knows of these jobs, where it is still the same run that is due."""
         import sqlalchemy as sa
 
         from mien.db.tables import jobs
 
-        if ids:
-            with self.database.begin() as connection:
-                connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(dispatched=True))
+        if not rows:
+            return
+        due = sa.and_(
+            jobs.c.id == sa.bindparam("job"), jobs.c.dispatches == sa.bindparam("known"), ~jobs.c.dispatched
+        )
+        values = {"dispatched": True, "dispatches": sa.bindparam("number"), "queue": sa.bindparam("lane")}
+        given = [
+            {"job": row.id, "known": row.dispatch - 1, "number": row.dispatch, "lane": row.queue}
+            for row in rows
+        ]
+        with self.database.begin() as connection:
+            connection.execute(sa.update(jobs).where(due).values(**values), given)
 
     def remove(self, id: str) -> None:
         """Forget a job and its events, whatever its state; one that is not there is no error."""
@@ -199,7 +208,8 @@ class DatabaseStore(JobQueries):
             values: dict[str, Any] = dict(columns or {})
             if changed != before:
                 changed = replace(changed, updated=now())
-                values.update(columns_of(changed))
+                requeued = again(before.status) if changed.status == "queued" != before.status else {}
+                values = {**columns_of(changed), **requeued, **values}
             if values:
                 values["updated_at"] = time.time()
                 statement = sa.update(jobs).where(jobs.c.id == id).values(**values).returning(*jobs.c)

@@ -69,7 +69,8 @@ class JobQueries:
 
         from mien.db.tables import jobs
 
-        waiting = (~jobs.c.dispatched, jobs.c.status == "queued", jobs.c.kind != CLI)
+        due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self.database.clock)
+        waiting = (~jobs.c.dispatched, jobs.c.status == "queued", jobs.c.kind != CLI, due)
         query = sa.select(jobs).where(*waiting).order_by(jobs.c.priority, jobs.c.seq).limit(limit)
         with self.database.read() as connection:
             return tuple(row_of(row) for row in connection.execute(query).mappings())

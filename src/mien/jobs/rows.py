@@ -33,6 +33,7 @@ class NewJob:
     request: Mapping[str, Any] = field(default_factory=dict)
     start_by: float | None = None
     expires_at: float | None = None
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class JobRow:
     external: Mapping[str, Any]
     cancel_requested: bool
     dispatched: bool
+    dispatches: int
+    tries: int
+    not_before: float | None
+    queue: str | None
     created_at: float
     updated_at: float
     started_at: float | None
@@ -69,6 +74,11 @@ class JobRow:
     def id(self) -> str:
         """The job's id."""
         return self.job.id
+
+    @property
+    def dispatch(self) -> int:
+        """The number under which the job engine knows, or is to know, the run that is due."""
+        return self.dispatches if self.dispatched else self.dispatches + 1
 
     @property
     def has_ended(self) -> bool:
@@ -119,6 +129,12 @@ def columns_of(job: Job) -> dict[str, Any]:
         "started_at": first and _moment(first.started),
         "ended_at": _end(job, last),
     }
+
+
+def again(before: Status) -> dict[str, Any]:
+    """The columns of a job that has just come into the queue: the job engine is to be told anew."""
+    fresh = {} if before == "running" else {"tries": 0, "not_before": None}
+    return {"dispatched": False, "cancel_requested": False, **fresh}
 
 
 def _end(job: Job, last: Attempt | None) -> float | None:
