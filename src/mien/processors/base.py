@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from mien.options import Options
 
@@ -69,6 +69,8 @@ class FrameContext:
     """H×W opacity, where the picture has one or a processor makes one."""
     cut: bool = False
     """True on the first frame of a new scene: state kept over time must start afresh."""
+    find_people: Callable[[tuple[Face, ...]], tuple[tuple[Face, ...], ...]] | None = None
+    """Of all faces, those of each person of the step's face map; None where nobody is mapped."""
     shared: dict[str, Any] = field(default_factory=dict)
     """Results that several processors of the frame need (masks, crops), by a key of their maker's choice."""
     _faces: tuple[Face, ...] | None = None
@@ -88,6 +90,11 @@ class FrameContext:
             self._selected = self.select_faces(self.faces)
         return self._selected
 
+    @property
+    def people(self) -> tuple[tuple[Face, ...], ...]:
+        """The faces of each person of the step's face map; empty where nobody is mapped."""
+        return () if self.find_people is None else self.find_people(self.faces)
+
 
 class Processor(Generic[O, S]):
     """Base of all processors. An instance holds nothing; what a step needs lives in the state that it prepares."""
@@ -97,11 +104,15 @@ class Processor(Generic[O, S]):
     summary: ClassVar[str] = ""
     """One line for lists and forms."""
     needs_source: ClassVar[bool] = False
+    source_kind: ClassVar[Literal["face", "audio"]] = "face"
+    """What the sources must hold, where one is needed: pictures of a face, or sound."""
     needs_faces: ClassVar[bool] = True
     synthetic: ClassVar[bool] = True
     """True if the result shows something that was not there (marked as composite), False for mere enhancement."""
     sequential: ClassVar[bool] = False
     """True if frames must come in order, one at a time, because the state changes with each."""
+    per_person: ClassVar[bool] = False
+    """True if it takes pictures of one person: with a face map it is prepared, and runs, once for each person."""
     lookahead: ClassVar[int] = 0
     """How many later frames must have been analysed before a frame is processed."""
 

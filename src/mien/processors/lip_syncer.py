@@ -54,6 +54,7 @@ class LipSyncer(Processor[LipSyncerOptions, LipSyncState]):
     Options: ClassVar[type[Options]] = LipSyncerOptions
     summary: ClassVar[str] = "Move lips to a voice."
     needs_source: ClassVar[bool] = True
+    source_kind: ClassVar[Literal["face", "audio"]] = "audio"
 
     def models(self, options: LipSyncerOptions) -> Sequence[str]:
         """The lip network; the one that extracts the voice is fetched when a video needs it."""
