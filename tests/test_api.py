@@ -26,6 +26,7 @@ NAMES = [
     "OptionError",
     "Options",
     "OutputError",
+    "Person",
     "Pose",
     "Processor",
     "Progress",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from mien.options import Options, option
     from mien.pipeline.engine import Engine, swap
+    from mien.pipeline.people import Person
     from mien.pipeline.progress import Cancel, Progress
     from mien.pipeline.step import Result, Step
     from mien.processors.base import FrameContext, Processor, RunContext
@@ -54,6 +55,7 @@ __all__ = [
     "OptionError",
     "Options",
     "OutputError",
+    "Person",
     "Pose",
     "Processor",
     "Progress",
@@ -81,6 +83,7 @@ _HOMES = {
     ),
     "mien.options": ("Options", "option"),
     "mien.pipeline.engine": ("Engine", "swap"),
+    "mien.pipeline.people": ("Person",),
     "mien.pipeline.progress": ("Cancel", "Progress"),
     "mien.pipeline.step": ("Result", "Step"),
     "mien.processors.base": ("FrameContext", "Processor", "RunContext"),

@@ -27,8 +27,10 @@ def recipe_of(job: Job, index: int, keys: Collection[str]) -> Step:
     """The engine's step for step ``index``, with its waiting place as output.
 
     ``keys`` are the option keys that the engine knows; others are left out, and so are values that nobody asked for.
-    Raises InputError, InputMissing, UnsupportedMedia or OutputNotWritable for a step that cannot be run.
+    Raises InputError, InputMissing, OptionError, UnsupportedMedia or OutputNotWritable for a step that cannot be run.
     """
+    from mien.pipeline.people import KEY as FACE_MAP
+    from mien.pipeline.people import people_of
     from mien.pipeline.step import Step
 
     step = job.steps[index]
@@ -47,6 +49,7 @@ def recipe_of(job: Job, index: int, keys: Collection[str]) -> Step:
         output=Path(output),
         processors=step.processors,
         options=options_of(step, keys),
+        people=people_of(step.args.get(FACE_MAP)),
     )
 
 
@@ -81,10 +84,14 @@ def check_as_facefusion(target: str, output: str) -> None:
 
 def inputs_of(step: JobStep) -> str | None:
     """Identifies what a step works on: its options and the files that it reads. None when one is not there."""
+    from mien.pipeline.people import KEY as FACE_MAP
+    from mien.pipeline.people import people_of
     from mien.pipeline.work import file_identity, hash_of
 
+    mapped = [path for person in people_of(step.args.get(FACE_MAP)) for path in person.sources]
+    paths = [*map(Path, step.source_paths), Path(step.target_path or ""), *mapped]
     try:
-        files = [file_identity(Path(path)) for path in (*step.source_paths, step.target_path or "")]
+        files = [file_identity(path) for path in paths]
     except InputMissing:
         return None
     said: Mapping[str, Any] = {"args": dict(step.args), "open": step.open, "files": files}

@@ -62,6 +62,6 @@ def _neural(plan: Plan, store: ModelStore, runtime: Runtime) -> Analyser:
     return NeuralAnalyser(
         networks_of(store, runtime),
         setup,
-        asks_identity=selector.mode == "reference",
+        asks_identity=selector.mode == "reference" or bool(plan.step.people),
         asks_attributes=any(getattr(selector, name) for name in _FILTERS),
     )

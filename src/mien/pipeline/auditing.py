@@ -84,7 +84,7 @@ class Audit:
         if self._settings.audit_names:
             record |= {
                 "target": str(self._step.target),
-                "sources": [str(path) for path in self._step.sources],
+                "sources": [str(path) for path in self._step.all_sources],
                 "output": str(self._step.output),
             }
         return record

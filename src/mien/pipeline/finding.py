@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from mien.faces.analyser import Analyser, Observed, Tracker
 from mien.faces.fill import fill
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ReadFrame = Callable[[int], Frame]
 """A frame of the target, by its number."""
+Choose: TypeAlias = "Callable[[Analysis, Sequence[Face]], tuple[Face, ...]]"
+"""The faces to work on, of those of a picture under analysis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Found:
     select: Callable[[tuple[Face, ...]], tuple[Face, ...]]
     analysis: Analysis | None = None
     cut: bool = False
+    people: Callable[[tuple[Face, ...]], tuple[tuple[Face, ...], ...]] | None = None
+    """Of all faces, those of each person of the face map; None where the step has none."""
 
 
 class ClipFinder(Protocol):
@@ -87,15 +91,24 @@ class Finder(Protocol):
 
 
 def make_finder(plan: Plan, analyser: Analyser, read_frame: ReadFrame, *, is_clip: bool) -> Finder:
-    """The finder of a step. ``read_frame`` is called at most once, for the reference frame of a clip."""
+    """The finder of a step. ``read_frame`` is called once for each frame of a clip that shows a reference face.
+
+    Raises InputError for a face map that names a face that is not there.
+    """
     from mien.faces.neural.analyser import NeuralAnalyser
 
     if not plan.needs_faces:
         return Nothing()
+    read = read_frame if is_clip else None
     if isinstance(analyser, NeuralAnalyser) and not plan.lookahead:
-        by_person = _by_person(plan, analyser, read_frame if is_clip else None)
-        return _between_keys(plan, by_person) if is_clip and plan.workflow.analysis == "fast" else by_person
-    return _following(plan, analyser, read_frame if is_clip else None)
+        if plan.step.people:
+            return _by_identity(plan, analyser, read)
+        return _perhaps_between_keys(plan, _by_person(plan, analyser, read), is_clip)
+    if plan.step.people:
+        from mien.pipeline.mapped import by_place
+
+        return by_place(plan, _following(plan, analyser, None), read)
+    return _following(plan, analyser, read)
 
 
 class Nothing:
@@ -190,7 +203,7 @@ class ByPerson:
     """Faces by downloaded networks, every frame for itself; with a score, short gaps are bridged."""
 
     analyser: NeuralAnalyser
-    selector_for: Callable[[Analysis], PersonSelector]
+    selector_for: Callable[[Analysis], Choose]
     """The selector, given the picture under analysis (a still picture is its own reference)."""
     lookahead: int = 0
     score: float = 0.0
@@ -295,7 +308,20 @@ def _by_person(plan: Plan, analyser: NeuralAnalyser, read_frame: ReadFrame | Non
     return ByPerson(analyser, selector_for, _bridge(plan), score, known)
 
 
-def _between_keys(plan: Plan, by_person: ByPerson) -> Finder:
+def _by_identity(plan: Plan, analyser: NeuralAnalyser, read_frame: ReadFrame | None) -> Finder:
+    from mien.pipeline.mapped import Boxes, ByIdentity, recognised
+
+    selector, known = recognised(plan, analyser, read_frame)
+    score = plan.settings_of(TrackerOptions).score
+    by_person = ByPerson(analyser, lambda analysis: selector, _bridge(plan), score, known)
+    is_clip = read_frame is not None
+    return ByIdentity(_perhaps_between_keys(plan, by_person, is_clip), Boxes(plan), selector)
+
+
+def _perhaps_between_keys(plan: Plan, by_person: ByPerson, is_clip: bool) -> Finder:
+    """With fast analysis of a clip, networks look at some frames only."""
+    if not is_clip or plan.workflow.analysis != "fast":
+        return by_person
     from mien.pipeline.fast import BetweenKeys, frames_between
 
     video = plan.target.video

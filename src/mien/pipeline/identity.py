@@ -33,6 +33,10 @@ def identity_of(job: Job, spec: VideoSpec) -> str:
             "libraries": {name: _version(name) for name in LIBRARIES},
             "target": file_identity(plan.step.target),
             "sources": [file_identity(source) for source in plan.step.sources],
+            "people": [
+                [person.face.frame, person.face.box.as_tuple(), *map(file_identity, person.sources)]
+                for person in plan.step.people
+            ],
             "options": [_plain(plan.settings_of(group)) for group in GROUPS if group is not ConsentOptions],
             "processors": [(link.name, _code_of(link.processor), _unnamed(link, job)) for link in plan.chain],
             "files": [file_identity(path) for link in plan.chain for path in _files(link, job)],

@@ -57,6 +57,7 @@ def _frame_of(job: Job, picture: Picture) -> FrameContext:
         analysis=found.analysis,
         alpha=alpha,
         cut=True,
+        find_people=found.people,
     )
 
 

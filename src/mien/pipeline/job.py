@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.faces.neural.networks import mask_models
 from mien.faces.options import MaskOptions
+from mien.pipeline.people import PerPerson
 from mien.pipeline.plan import Link, Plan
 from mien.pipeline.policy import Policy, Verdict
 from mien.pipeline.progress import Cancel, Meter
@@ -68,7 +69,10 @@ class Job:
         link: Link
         for link, state in zip(self.plan.chain, self.states, strict=True):
             self.cancel.raise_if_set()
-            link.processor.process(frame, state)
+            if isinstance(state, PerPerson):
+                state.process(link.processor, frame)
+            else:
+                link.processor.process(frame, state)
 
     def count_faces(self, frame: FrameContext) -> int:
         """How many faces of the frame are worked on; nothing is searched if no processor asks for faces."""

@@ -120,7 +120,7 @@ def make_plan(
     sound = _sound_of(step)
     target = _target_of(step, settings)
     _check_kinds(step, target, kind, notice)
-    refuse_input_as_output(step.output, (step.target, *step.sources))
+    refuse_input_as_output(step.output, (step.target, *step.all_sources))
     check_writable(step.output)
     return _planned(step, chain, store, notice, target=target, output_format=output_format, sound=sound)
 
@@ -171,6 +171,7 @@ def _planned(
     sound: Path | None,
 ) -> Plan:
     _check_sources(step, chain)
+    _check_people(step, chain, target, notice)
     values = with_models(step.options, chain, store, notice)
     links = tuple(Link(name, chain[name], build(chain[name].Options, values)) for name in step.processors)
     return Plan(step, target, target.kind, output_format, links, values, sound)
@@ -233,5 +234,34 @@ def _sound_of(step: Step) -> Path | None:
 
 def _check_sources(step: Step, chain: Mapping[str, AnyProcessor]) -> None:
     for name, processor in chain.items():
-        if processor.needs_source and not step.sources:
+        if processor.needs_source and not step.sources and not (processor.per_person and step.people):
             raise InputError(f"The processor {name} needs at least one source.")
+
+
+def _check_people(
+    step: Step, chain: Mapping[str, AnyProcessor], target: MediaInfo, notice: Callable[[str], None]
+) -> None:
+    """Raise OptionError for a face map that no processor reads or that lies outside of the target, InputError for
+    its sources.
+    """
+    from mien.media.sniff import sniff
+
+    if not step.people:
+        return
+    if not any(processor.per_person for processor in chain.values()):
+        raise OptionError(
+            f"A face map gives faces their own sources, but {', '.join(chain)} takes no pictures of a face."
+        )
+    for person in step.people:
+        box = person.face.box
+        if box.x2 <= 0 or box.y2 <= 0 or box.x1 >= target.width or box.y1 >= target.height:
+            raise OptionError(
+                f"The face {person.face.id} of the face map lies outside of {step.target}, which has "
+                f"{target.width}×{target.height} pixels."
+            )
+        for source in person.sources:
+            if sniff(source).kind != "image":
+                raise UnsupportedMedia(f"The source {source} of the face {person.face.id} is no picture.")
+    if all(processor.per_person for processor in chain.values() if processor.needs_source):
+        for source in step.sources:
+            notice(f"The source {source} is given to nobody: the face map says who gets which.")

@@ -56,7 +56,7 @@ def check_sources(job: Job) -> set[Verdict]:
     from mien.media.images import read_image
     from mien.media.sniff import sniff
 
-    pictures = [path for path in job.plan.step.sources if sniff(path).kind == "image"]
+    pictures = [path for path in job.plan.step.all_sources if sniff(path).kind == "image"]
     return {job.policy.check(read_image(path).pixels, path) for path in pictures}
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mien.options import Options
-from mien.pipeline.plan import Plan
+from mien.pipeline.plan import Link, Plan
 from mien.pipeline.progress import Cancel, Meter
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mien.inference.runtime import Runtime
     from mien.models.store import ModelStore
     from mien.pipeline.job import Job
+    from mien.pipeline.people import Person
     from mien.pipeline.provenance import Provenance
     from mien.processors.base import RunContext
     from mien.settings import Settings
@@ -54,7 +55,7 @@ def prepare(
     run = _run_context(shop, plan, analyser, notice)
     states = []
     for link in plan.chain:
-        states.append(link.processor.prepare(run, link.options))
+        states.append(_state_of(link, run, plan.step.people))
         cancel.raise_if_set()
     meter.advance(len(wanted))
     policy = make_policy(plan, shop.models, shop.runtime)
@@ -77,6 +78,17 @@ def unmarked(plan: Plan, notice: Callable[[str], None]) -> Provenance:
     from mien.pipeline.provenance import Provenance
 
     return Provenance(plan, None, must_sign=False, badge=None, watermark=None, notice=notice)
+
+
+def _state_of(link: Link, run: RunContext, people: tuple[Person, ...]) -> Any:
+    """What a processor prepares; with a face map, and if it takes pictures of a person, once for each of them."""
+    from mien.pipeline.people import PerPerson
+
+    if not people or not link.processor.per_person:
+        return link.processor.prepare(run, link.options)
+    return PerPerson(
+        tuple(link.processor.prepare(replace(run, sources=person.sources), link.options) for person in people)
+    )
 
 
 def _analyser(shop: Workshop, plan: Plan) -> Analyser:

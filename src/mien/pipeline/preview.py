@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mien.errors import OptionError
+from mien.pipeline.people import face_map_of
 from mien.pipeline.policy import Verdict, check_sources
 from mien.pipeline.progress import Cancel, Meter
 from mien.pipeline.step import Step
@@ -193,7 +194,8 @@ def _key(step: Step, target: str) -> str:
     """Identifies everything that determines what is prepared for a step."""
     said = {
         "target": [str(step.target), target],
-        "sources": [[str(path), file_identity(path)] for path in step.sources],
+        "sources": [[str(path), file_identity(path)] for path in step.all_sources],
+        "people": face_map_of(step.people),
         "processors": step.processors,
         "options": dict(step.options),
     }
@@ -256,6 +258,7 @@ def _frame_of(still: _Still, found: Found) -> FrameContext:
         analysis=found.analysis,
         alpha=None if sought.alpha is None else sought.alpha.copy(),
         cut=True,
+        find_people=found.people,
     )
 
 

@@ -170,7 +170,8 @@ def _watermark_number(plan: Plan, options: ProvenanceOptions) -> int:
     from mien.pipeline.work import file_identity
 
     step = plan.step
-    parts = [file_identity(path) for path in (step.target, *step.sources)]
+    parts = [file_identity(path) for path in (step.target, *step.all_sources)]
     values = {key: value for key, value in step.options.items() if key != "consent_ref"}
+    parts += [f"{person.face.id}={len(person.sources)}" for person in step.people]
     text = "\n".join([*parts, *step.processors, *sorted(f"{key}={value}" for key, value in values.items())])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[: ID_DIGITS // 2], "big")

@@ -177,6 +177,7 @@ class SegmentRun:
             alpha=None if shot.alpha is None else resized(shot.alpha, *scaling.work),
             cut=cut,
             analysis=found.analysis,
+            find_people=found.people,
         )
         job.process(frame)
         if shot.role != "shown":

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from mien.errors import OptionError
+from mien.pipeline.people import Person
 from mien.types import MediaKind
 
 PathInput: TypeAlias = "str | PathLike[str]"
@@ -21,6 +22,9 @@ class Step:
 
     ``options`` are flat keys as in ini and job files: ``{"face_swapper_weight": 0.8, "output_video_quality": 70}``;
     a key that is not named has its default. Paths may be given as text.
+
+    ``people`` is a face map: who of the target gets whose face. Then each processor that takes pictures of a face
+    works on each of them with their own sources, and other faces are left alone, whatever the selector options say.
     """
 
     target: Path
@@ -28,6 +32,7 @@ class Step:
     sources: tuple[Path, ...] = ()
     processors: tuple[str, ...] = ("face_swapper",)
     options: Mapping[str, Any] = field(default_factory=dict)
+    people: tuple[Person, ...] = ()
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -36,6 +41,13 @@ class Step:
         set_field(self, "sources", paths(self.sources))
         set_field(self, "processors", _names(self.processors))
         set_field(self, "options", MappingProxyType(dict(self.options)))
+        set_field(self, "people", tuple(self.people))
+
+    @property
+    def all_sources(self) -> tuple[Path, ...]:
+        """The sources of the step and of its people, each once."""
+        own = (path for person in self.people for path in person.sources)
+        return tuple(dict.fromkeys((*self.sources, *own)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ class FaceSwapper(Processor[FaceSwapperOptions, SwapperState]):
     summary = "Put the face of the source pictures onto the faces of the target."
     needs_source = True
     sequential = True
+    per_person = True
 
     def models(self, options: FaceSwapperOptions) -> Sequence[str]:
         """Names of the catalogue entries that must be present."""

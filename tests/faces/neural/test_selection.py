@@ -7,7 +7,14 @@ import pytest
 
 from mien.faces.neural.classifier import Attributes
 from mien.faces.neural.recogniser import Embedding
-from mien.faces.neural.selection import PersonSelector, Wanted, reference, wanted
+from mien.faces.neural.selection import (
+    PeopleSelector,
+    PersonSelector,
+    Reference,
+    Wanted,
+    reference,
+    wanted,
+)
 from mien.faces.options import SelectorOptions
 from mien.types import Box, Face, Landmarks
 
@@ -122,3 +129,19 @@ def test_faces_of_other_frames_are_compared(group: Any) -> None:
     selector = PersonSelector(options, Wanted(), model)
     assert selector(other) == (other.faces[1],)
     assert selector(other, other.faces[:1]) == ()
+
+
+def test_each_face_goes_to_the_person_it_is_most_like() -> None:
+    here = Known((LEFT, WOMAN, [1, 0, 0]), (MIDDLE, MAN, [0, 1, 0]))
+    elsewhere = [face(number * 10) for number in range(4)]
+    vectors = [[0.9, 0.3, 0], [0.2, 0.9, 0], [0, 0, 1], [0.95, 0, 0.1]]
+    there: Any = Known(*((item, MAN, vector) for item, vector in zip(elsewhere, vectors, strict=True)))
+    people = PeopleSelector((Reference(here, LEFT), Reference(here, MIDDLE)), 0.3)  # type: ignore[arg-type]
+    assert people.people(there, there.faces) == ((elsewhere[0], elsewhere[3]), (elsewhere[1],))
+    assert people(there) == (elsewhere[0], elsewhere[3], elsewhere[1])
+
+
+def test_a_reference_is_itself_without_asking() -> None:
+    here: Any = Known((LEFT, WOMAN, [1, 0, 0]))
+    assert PeopleSelector((Reference(here, LEFT),), 0.3).people(here, (LEFT,)) == ((LEFT,),)
+    assert here.asked == []

@@ -72,11 +72,15 @@ class Reference:
     face: Face
 
     def matches(self, analysis: Analysis, face: Face, distance: float) -> bool:
-        """True if a face is nearer than ``distance`` (0 to 1); that it is like itself needs no recogniser."""
+        """True if a face is nearer than ``distance`` (0 to 1)."""
+        return self.distance(analysis, face) < distance
+
+    def distance(self, analysis: Analysis, face: Face) -> float:
+        """How unlike the face of this reference a face is, 0 to 1; that it is like itself needs no recogniser."""
         if face is self.face:
-            return distance > 0
+            return 0.0
         own = self.analysis.embedding(self.face)
-        return analysis.embedding(face).distance(own) < distance
+        return analysis.embedding(face).distance(own)
 
 
 def reference(analysis: Analysis, options: SelectorOptions, filters: Wanted) -> Reference | None:
@@ -108,6 +112,30 @@ class PersonSelector:
             return ()
         model, distance = self.reference, self.options.reference_distance
         return tuple(face for face in given if model.matches(analysis, face, distance))
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSelector:
+    """Gives each face to the person whom it is most like, if it is like anybody."""
+
+    references: tuple[Reference, ...]
+    distance: float
+    """From which distance (0 to 1) a face is nobody's."""
+
+    def __call__(self, analysis: Analysis, faces: Sequence[Face] | None = None) -> tuple[Face, ...]:
+        """The faces of all people, of ``faces`` (by default all of the picture)."""
+        people = self.people(analysis, analysis.faces if faces is None else faces)
+        return tuple(face for found in people for face in found)
+
+    def people(self, analysis: Analysis, faces: Sequence[Face]) -> tuple[tuple[Face, ...], ...]:
+        """The faces of each person; none belongs to two."""
+        found: list[list[Face]] = [[] for _ in self.references]
+        for face in faces:
+            distances = [reference.distance(analysis, face) for reference in self.references]
+            nearest = min(range(len(distances)), key=distances.__getitem__)
+            if distances[nearest] < self.distance:
+                found[nearest].append(face)
+        return tuple(map(tuple, found))
 
 
 def _passing(
