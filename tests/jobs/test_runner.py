@@ -12,6 +12,7 @@ from mien.jobs.folder import FolderStore
 from mien.jobs.job import Job, JobStep
 from mien.pipeline.progress import Cancel
 from mien.pipeline.step import Result, Step
+from mien.safety.carriers import sidecar_of
 from tests.jobs.fakes import Death, TextEngine, runner, text_step
 from tests.media.clips import make_clip
 
@@ -163,13 +164,13 @@ def test_going_on_keeps_what_an_unfinished_step_works_on(store: FolderStore, fol
 
 def test_signatures_that_lie_beside_results_come_with_them(store: FolderStore, folder: Path) -> None:
     def sign(step: Step) -> None:
-        step.output.with_suffix(".c2pa").write_text(f"of {step.options['label']}")
+        sidecar_of(step.output).write_text(f"of {step.options['label']}")
 
     submitted(store, *(text_step(folder, label, f"{name}.bmp") for label, name in ("1a", "2b", "3b")))
     assert runner(store, TextEngine(sign)).run("x", Cancel()).status == "completed"
-    assert (folder / "a.c2pa").read_text() == "of 1"
-    assert (folder / "b.c2pa").read_text() == "of 3"
-    assert names(folder) == ["a.bmp", "a.c2pa", "b.bmp", "b.c2pa", "target.png"]
+    assert (folder / "a.bmp.c2pa").read_text() == "of 1"
+    assert (folder / "b.bmp.c2pa").read_text() == "of 3"
+    assert names(folder) == ["a.bmp", "a.bmp.c2pa", "b.bmp", "b.bmp.c2pa", "target.png"]
 
 
 def test_it_is_said_that_a_joined_video_is_not_signed(store: FolderStore, folder: Path) -> None:

@@ -92,7 +92,7 @@ def test_every_output_is_signed(ending: str, keys: Path, tmp_path: Path) -> None
 def test_the_signature_lies_beside_what_cannot_hold_it(ending: str, keys: Path, tmp_path: Path) -> None:
     result = run(tmp_path, ending, signing_key=keys)
     assert result.signed
-    assert left_over(tmp_path, "target.mp4", f"out.{ending}") == ["out.c2pa"]
+    assert left_over(tmp_path, "target.mp4", f"out.{ending}") == [f"out.{ending}.c2pa"]
     found = verify(result.output, ((keys / ROOT).read_text(),))
     assert (found.manifest.state, found.manifest.beside) == ("trusted", True)
     assert found.marks is not None

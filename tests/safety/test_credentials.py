@@ -106,15 +106,45 @@ def test_what_cannot_hold_a_manifest_has_it_beside(
     sign_file(path, format, Claim((SWAP,), media(tmp_path, "png"), "png"), signer)
     assert path.read_bytes() == before
     beside = sidecar_of(path)
-    assert beside.name == "out.c2pa"
+    assert beside.name == f"out.{ending}.c2pa"
     store = independent.read(path, media_type(format), manifest=beside, anchors=keys / ROOT)
     assert store["validation_state"] == "Trusted"
     found = read_manifest(path, format, [(keys / ROOT).read_text()])
     assert (found.state, found.beside) == ("trusted", True)
     path.write_bytes(before[:-5] + b"\1" + before[-4:])
     assert read_manifest(path, format).state == "tampered"
-    beside.unlink()
+    path.write_bytes(before)
+    beside.rename(path.with_suffix(".c2pa"))  # as it was called before, and as other programs call it
+    assert read_manifest(path, format).state == "valid"
+    path.with_suffix(".c2pa").unlink()
     assert read_manifest(path, format).state == "none"
+
+
+@pytest.mark.parametrize("name", ["parent.mkv.c2pa", "parent.c2pa"])
+def test_the_history_of_a_parent_may_lie_beside_it(
+    name: str, signer: Signer, keys: Path, tmp_path: Path
+) -> None:
+    parent, path = media(tmp_path, "mkv", "parent"), media(tmp_path, "png", "out")
+    sign_file(parent, "matroska", Claim((SWAP,), media(tmp_path, "png"), "png"), signer)
+    sidecar_of(parent).rename(tmp_path / name)
+    sign_file(path, "png", Claim((ENHANCE,), parent, "matroska"), signer)
+    store = independent.read(path, "image/png", anchors=keys / ROOT)
+    assert (store["validation_state"], len(store["manifests"])) == ("Trusted", 2)
+    assert read_manifest(path, "png").parents == (
+        Ancestor("video/x-matroska", "valid", "Studio X", f"mien {__version__}"),
+    )
+    parent.write_bytes(parent.read_bytes()[:-1] + b"\1")
+    again = media(tmp_path, "png", "again")
+    sign_file(again, "png", Claim((ENHANCE,), parent, "matroska"), signer)
+    assert read_manifest(again, "png").parents[0].state == "tampered"
+
+
+def test_what_lies_beside_a_parent_may_be_no_manifest(signer: Signer, tmp_path: Path) -> None:
+    parent, path = media(tmp_path, "mkv", "parent"), media(tmp_path, "png", "out")
+    sidecar_of(parent).write_bytes(b"no manifest")
+    sign_file(path, "png", Claim((ENHANCE,), parent, "matroska"), signer)
+    assert independent.read(path, "image/png")["validation_state"] == "Valid"
+    assert read_manifest(path, "png").parents[0].state == "none"
 
 
 def test_a_signed_avif_is_still_read_here(signer: Signer, tmp_path: Path) -> None:

@@ -47,10 +47,11 @@ def deliver(job: Job, group: Group) -> tuple[str, ...]:
         from mien.media.concat import concat
 
         return (*concat(waiting, output), *_unsigned(waiting, output))
-    from mien.safety.carriers import sidecar_of
+    from mien.safety.carriers import find_sidecar, sidecar_of
 
-    if sidecar_of(waiting[-1]).is_file():
-        place(sidecar_of(waiting[-1]), sidecar_of(output))
+    beside = find_sidecar(waiting[-1])
+    if beside is not None:
+        place(beside, sidecar_of(output))
     place(waiting[-1], output)
     return ()
 
@@ -100,10 +101,10 @@ def waiting(job: Job) -> list[str]:
 
 def discard(paths: Iterator[str] | Sequence[str]) -> None:
     """Remove waiting results, and signatures that lie beside them; they may be gone already."""
-    from mien.safety.carriers import sidecar_of
+    from mien.safety.carriers import shared_sidecar_of, sidecar_of
 
-    for path in paths:
-        for file in (Path(path), sidecar_of(Path(path))):
+    for path in map(Path, paths):
+        for file in (path, sidecar_of(path), shared_sidecar_of(path)):
             with suppress(OSError):
                 file.unlink(missing_ok=True)
 

@@ -29,6 +29,7 @@ BESIDE: Final[Mapping[str, str]] = MappingProxyType(
 """Formats that do not; their manifest lies beside them."""
 UNKNOWN_TYPE: Final = "application/octet-stream"
 SIDECAR: Final = ".c2pa"
+SIDECAR_TYPE: Final = "application/c2pa"
 _END: Final = 1 << 20
 """Bytes at the beginning and at the end of a file, where manifests lie."""
 
@@ -39,8 +40,18 @@ def media_type(format: str) -> str:
 
 
 def sidecar_of(path: Path) -> Path:
-    """Where the manifest of a file lies that cannot hold it."""
+    """Where the manifest of a file is put that cannot hold it: ``out.mkv`` has ``out.mkv.c2pa``."""
+    return path.with_name(path.name + SIDECAR)
+
+
+def shared_sidecar_of(path: Path) -> Path:
+    """Where other programs, and mien until 0.1, put it: ``out.c2pa``, which ``out.webm`` has as well."""
     return path.with_suffix(SIDECAR)
+
+
+def find_sidecar(path: Path) -> Path | None:
+    """The file with the manifest of a file that cannot hold it, under either name; None if there is none."""
+    return next((found for found in (sidecar_of(path), shared_sidecar_of(path)) if found.is_file()), None)
 
 
 def has_sidecar(format: str) -> bool:
@@ -51,7 +62,7 @@ def has_sidecar(format: str) -> bool:
 def may_have_manifest(path: Path, format: str) -> bool:
     """Whether a file looks as if it had Content Credentials; cheap, and not a proof."""
     if has_sidecar(format):
-        return sidecar_of(path).is_file()
+        return find_sidecar(path) is not None
     with path.open("rb") as file:
         ends = file.read(_END)
         file.seek(max(file.seek(0, os.SEEK_END) - _END, len(ends)))

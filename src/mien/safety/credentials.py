@@ -1,11 +1,12 @@
 """Content Credentials: signs a finished file, saying what was done to it with which models, and from what it came.
 
-The signature goes into JPEG, PNG, WebP, TIFF, AVIF, MP4, MOV and AVI files, and beside all others: ``name.c2pa``.
+The signature goes into JPEG, PNG, WebP, TIFF, AVIF, MP4, MOV and AVI files, and beside all others: ``out.mkv.c2pa``.
 Nothing is ever read from the network, apart from a time-stamp authority that the operator named.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,11 @@ import c2pa
 from mien._version import __version__
 from mien.errors import DiskFull, OutputError, SigningFailed
 from mien.media.atomic import refusal_of, replacing
-from mien.safety.carriers import UNKNOWN_TYPE, has_sidecar, media_type, sidecar_of
+from mien.safety.carriers import SIDECAR_TYPE, UNKNOWN_TYPE, find_sidecar, has_sidecar, media_type, sidecar_of
 from mien.safety.signer import Signer
 
+_BESIDE: Final = "parent.c2pa"
+"""Name, within the making of a signature, of the manifests that lie beside the file that was worked on."""
 _AGENT: Final = {"name": "mien", "version": __version__}
 
 
@@ -116,15 +119,35 @@ def context_of(signer: Signer | None = None, anchors: Sequence[str] = ()) -> Ite
 
 
 def _add_parent(builder: Any, claim: Claim) -> None:
-    """Name the file that was worked on, with its own manifests as they are found."""
-    ingredient = json.dumps({"relationship": "parentOf"})
+    """Name the file that was worked on, with its own manifests as they are found, in it or beside it."""
+    ingredient: dict[str, Any] = {"relationship": "parentOf"}
+    beside = find_sidecar(claim.parent) if has_sidecar(claim.parent_format) else None
+    with suppress(c2pa.C2paError):  # a file beside it that is no manifest
+        ingredient |= {} if beside is None else _from_beside(builder, claim, beside)
     with claim.parent.open("rb") as parent:
         try:
-            builder.add_ingredient(ingredient, media_type(claim.parent_format), parent)
+            builder.add_ingredient(json.dumps(ingredient), media_type(claim.parent_format), parent)
         except c2pa.C2paError:
             # A file that decodes and whose structure the library cannot follow; it is named as mere bytes.
             parent.seek(0)
-            builder.add_ingredient(ingredient, UNKNOWN_TYPE, parent)
+            builder.add_ingredient(json.dumps(ingredient), UNKNOWN_TYPE, parent)
+
+
+def _from_beside(builder: Any, claim: Claim, sidecar: Path) -> dict[str, Any]:
+    """What an ingredient says of manifests that lie beside its file. The library looks for them only inside."""
+    data = sidecar.read_bytes()
+    with (
+        context_of() as context,
+        claim.parent.open("rb") as parent,
+        c2pa.Reader(media_type(claim.parent_format), parent, data, context=context) as reader,
+    ):
+        store = json.loads(reader.json())
+    builder.add_resource(_BESIDE, io.BytesIO(data))
+    return {
+        "active_manifest": store["active_manifest"],
+        "validation_results": store["validation_results"],
+        "manifest_data": {"format": SIDECAR_TYPE, "identifier": _BESIDE},
+    }
 
 
 def _sign_inside(builder: Any, path: Path, type: str) -> None:

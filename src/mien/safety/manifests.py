@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import c2pa
 
-from mien.safety.carriers import has_sidecar, may_have_manifest, media_type, sidecar_of
+from mien.safety.carriers import find_sidecar, has_sidecar, may_have_manifest, media_type
 from mien.safety.credentials import context_of
 
 State = Literal["none", "valid", "trusted", "tampered"]
@@ -85,8 +85,9 @@ def read_manifest(path: Path, format: str, anchors: Sequence[str] = ()) -> Manif
 
 
 def _sidecar(path: Path) -> bytes | None:
+    found = find_sidecar(path)
     try:
-        return sidecar_of(path).read_bytes()
+        return None if found is None else found.read_bytes()
     except OSError:
         return None
 
