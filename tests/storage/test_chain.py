@@ -7,7 +7,7 @@ import pytest
 
 from mien.errors import InputMissing, StorageError, StorageRefused
 from mien.storage import Chain, Opened, Privacy, Stored
-from mien.storage.base import Item, describe
+from mien.storage.base import Announce, Item, describe
 from mien.storage.check import PICTURE
 
 
@@ -27,7 +27,7 @@ class Shelf:
     def refusal(self, item: Item) -> str | None:
         return None if item.content_type.startswith(self._only) else f"{self.name} does not keep this."
 
-    def put_file(self, path: Path, filename: str | None = None) -> Stored:
+    def put_file(self, path: Path, filename: str | None = None, announce: Announce | None = None) -> Stored:
         self.asked.append("put")
         if self._error is not None:
             raise self._error

@@ -164,6 +164,18 @@ api_keys = Table(
     Index("api_keys_by_owner", "owner"),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    # SHA-256 of what the browser's cookie holds.
+    Column("token_hash", Text, primary_key=True),
+    # Id of the API key with which it was begun.
+    Column("key", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("sessions_by_expiry", "expires_at"),
+)
+
 rate_limits = Table(
     "rate_limits",
     metadata,

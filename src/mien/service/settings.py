@@ -110,6 +110,9 @@ class ServiceSettings(BaseModel):
     # how long it keeps things
     retain_jobs: float = Field(7 * DAY, gt=0, description="Seconds that a job and its results are kept.")
     retain_assets: float = Field(2 * DAY, gt=0, description="Seconds that an unused upload is kept.")
+    cache_mb: float = Field(
+        10_240, gt=0, description="Copies of assets that a machine keeps for its work, in MB."
+    )
     result_url_seconds: int = Field(
         3600, ge=60, le=7 * 24 * 3600, description="Validity of addresses of results."
     )

@@ -23,6 +23,9 @@ CONCURRENCY: Final = 3
 """Parts of one upload that are under way at once; with ``CHUNK`` this bounds the memory that it takes."""
 HOUR: Final = 3600
 
+Announce = Callable[[str], None]
+"""Told the URL of an object before anything is written under it, so that a crash leaves nothing unknown behind."""
+
 _KEY = re.compile(r"[A-Za-z0-9._@=+-]+(/[A-Za-z0-9._@=+-]+)*")
 _SHOWN_BY_BROWSERS: Final = ("image/", "video/", "audio/")
 
@@ -96,8 +99,11 @@ class Storage(Protocol):
     def refusal(self, item: Item) -> str | None:
         """Why a file of this kind cannot be stored here, as a sentence; None when it can."""
 
-    def put_file(self, path: Path, filename: str | None = None) -> Stored:
-        """Store a file under a random key; the content type is that of its content."""
+    def put_file(self, path: Path, filename: str | None = None, announce: Announce | None = None) -> Stored:
+        """Store a file under a random key; the content type is that of its content.
+
+        A storage that names its objects itself does not call ``announce``.
+        """
 
     def put_stream(self, chunks: Iterable[bytes], item: Item) -> Stored:
         """Store bytes as they come; when ``chunks`` raises, nothing is left behind."""

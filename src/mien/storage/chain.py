@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien.errors import StorageError, StorageRefused
-from mien.storage.base import HOUR, Item, Opened, Privacy, Storage, Stored, describe
+from mien.storage.base import HOUR, Announce, Item, Opened, Privacy, Storage, Stored, describe
 
 
 class Chain:
@@ -30,13 +30,13 @@ class Chain:
         reasons = [storage.refusal(item) for storage in self._candidates()]
         return None if None in reasons else reasons[0]
 
-    def put_file(self, path: Path, filename: str | None = None) -> Stored:
+    def put_file(self, path: Path, filename: str | None = None, announce: Announce | None = None) -> Stored:
         """Store a file in the first storage that takes it and works."""
         item = describe(path, filename)
         failure: StorageError | None = None
         for storage in self._takers(item):
             try:
-                return storage.put_file(path, filename)
+                return storage.put_file(path, filename, announce)
             except StorageError as error:
                 if not error.retryable:
                     raise

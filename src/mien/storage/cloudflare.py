@@ -18,7 +18,18 @@ import httpx2
 
 from mien.errors import StorageError, StorageMissing, StorageRefused
 from mien.media.formats import UNKNOWN
-from mien.storage.base import CHUNK, HOUR, Item, Opened, Privacy, Stored, check_seconds, describe, key_of
+from mien.storage.base import (
+    CHUNK,
+    HOUR,
+    Announce,
+    Item,
+    Opened,
+    Privacy,
+    Stored,
+    check_seconds,
+    describe,
+    key_of,
+)
 from mien.storage.settings import StorageSettings
 
 MAX_BYTES: Final = 10_000_000
@@ -56,7 +67,7 @@ class CloudflareImages:
             return f"Cloudflare Images keeps pictures up to {MAX_BYTES} bytes; this one has {item.size}."
         return None
 
-    def put_file(self, path: Path, filename: str | None = None) -> Stored:
+    def put_file(self, path: Path, filename: str | None = None, announce: Announce | None = None) -> Stored:
         """Upload a picture."""
         item = describe(path, filename)
         self._check(item)

@@ -16,6 +16,7 @@ from mien.media.atomic import replacing
 from mien.storage.base import (
     CHUNK,
     HOUR,
+    Announce,
     Item,
     Opened,
     Stored,
@@ -49,16 +50,21 @@ class LocalStorage:
         """None: any file can be kept here."""
         return None
 
-    def put_file(self, path: Path, filename: str | None = None) -> Stored:
+    def put_file(self, path: Path, filename: str | None = None, announce: Announce | None = None) -> Stored:
         """Copy a file into the folder under a random key."""
         item = describe(path, filename)
         with path.open("rb") as file:
-            return self.put_stream(iter(lambda: file.read(CHUNK), b""), item)
+            return self._put(iter(lambda: file.read(CHUNK), b""), item, announce)
 
     def put_stream(self, chunks: Iterable[bytes], item: Item) -> Stored:
         """Write bytes as they come under a random key."""
+        return self._put(chunks, item)
+
+    def _put(self, chunks: Iterable[bytes], item: Item, announce: Announce | None = None) -> Stored:
         key = random_key(self._prefix, item.ending)
         path = self._path(key)
+        if announce is not None:
+            announce(f"{self.place}/{key}")
         size = 0
         self._make_folder(path.parent)
         try:

@@ -23,6 +23,7 @@ from mien.storage.base import (
     CHUNK,
     CONCURRENCY,
     HOUR,
+    Announce,
     Item,
     Opened,
     Stored,
@@ -58,17 +59,17 @@ class ObjectStorage:
         """None: any file can be kept here."""
         return None
 
-    def put_file(self, path: Path, filename: str | None = None) -> Stored:
+    def put_file(self, path: Path, filename: str | None = None, announce: Announce | None = None) -> Stored:
         """Upload a file in parts, a few at a time."""
         item = describe(path, filename)
-        return self._put(path, item, lambda: path.stat().st_size)
+        return self._put(path, item, lambda: path.stat().st_size, announce)
 
     def put_stream(self, chunks: Iterable[bytes], item: Item) -> Stored:
         """Upload bytes as they come, in parts."""
         counted = _Counted(chunks)
         return self._put(counted, item, lambda: counted.size)
 
-    def _put(self, content: Any, item: Item, size: Any) -> Stored:
+    def _put(self, content: Any, item: Item, size: Any, announce: Announce | None = None) -> Stored:
         key = random_key(self._prefix, item.ending)
         attributes = {
             "Content-Type": item.content_type,
@@ -76,6 +77,8 @@ class ObjectStorage:
             "Cache-Control": "private",
         }
         url = f"{self.place}/{key}"
+        if announce is not None:
+            announce(url)
         with self._told(url, content):
             obstore.put(
                 self._store,

@@ -163,6 +163,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("what"),
     )
     op.create_table(
+        "sessions",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash"),
+    )
+    op.create_index("sessions_by_expiry", "sessions", ["expires_at"], unique=False)
+    op.create_table(
         "rate_limits",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("free_at", sa.Double(), nullable=False),
