@@ -115,6 +115,17 @@ def cancel(job: Job, failure: Failure) -> Job:
     return _end(job, "canceled", failure)
 
 
+def hand_back(job: Job, failure: Failure | None = None) -> Job:
+    """running → queued: the run stops before its end, and another one goes on at its first unfinished step.
+
+    ``failure`` is why, where it is not the worker that had to go.
+    """
+    _expect(job, "handed back", "running")
+    steps = tuple(step.fresh("queued") if step.status == "started" else step for step in job.steps)
+    ended = _end(replace(job, steps=steps), "failed" if failure else "queued", failure)
+    return replace(ended, status="queued")
+
+
 def editable(job: Job) -> Job:
     """The job if its steps may be changed now: not while it runs."""
     if job.status == "running":
