@@ -1,0 +1,127 @@
+"""What routes ask for.
+
+``ServiceDep``
+    the service.
+``CallerDep``, ``Reader``, ``Submitter``, ``Admin``
+    who calls; the last three refuse keys without that scope with 403. Who has no key, or too many requests, was
+    refused before the route.
+``VisitDep``
+    request id, address and headers of the request.
+``once(request, caller, body)``
+    for routes that make something, so that a client may send the same request twice::
+
+        @router.post("/things", status_code=201, response_model=Thing, responses=problems(401, 403, 409, 422, 429))
+        def create_thing(body: ThingRequest, request: Request, service: ServiceDep, caller: Submitter) -> Response:
+            with once(request, caller, body) as slot:
+                if slot.replayed is not None:
+                    return slot.replayed
+                thing = service.things.create(f"thing_{slot.seed}", body)
+                return slot.answer(thing, 201, {"Location": f"/api/v1/things/{thing.id}"})
+
+    ``body`` is a model, or anything that JSON can say; for multipart requests a list of their fields with the SHA-256
+    of their files, because the bytes between parts differ from try to try. What is made is named after ``slot.seed``,
+    which is the same for every try: a JobExists (or the like) for that name means that an earlier try made it, whose
+    answer was lost. Without the header Idempotency-Key every request is done, with a new seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.requests import HTTPConnection, Request
+
+from mien.errors import MienError, Unauthorized
+from mien.server.visit import Visit, visit_of
+from mien.service.callers import Caller, Scope
+from mien.service.idempotency import Answer, Slot, fingerprint, new_seed
+from mien.service.service import Service
+
+
+def service_of(connection: HTTPConnection) -> Service:
+    """The service of the app that handles a request or a websocket."""
+    service: Service = connection.app.state.service
+    return service
+
+
+def visit_of_request(connection: HTTPConnection) -> Visit:
+    """What is known of the request."""
+    return visit_of(connection.scope)
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Who calls. Raises Unauthorized where nobody has looked at the key."""
+    caller = visit_of(connection.scope).caller
+    if caller is None:
+        raise Unauthorized("A key is needed: send it as Authorization: Bearer mien_….")
+    return caller
+
+
+def require(scope: Scope) -> Callable[[HTTPConnection], Caller]:
+    """A dependency: who calls, refused with Forbidden without the scope."""
+
+    def allowed(connection: HTTPConnection) -> Caller:
+        caller = caller_of(connection)
+        caller.check(scope)
+        return caller
+
+    return allowed
+
+
+ServiceDep = Annotated[Service, Depends(service_of)]
+VisitDep = Annotated[Visit, Depends(visit_of_request)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
+Reader = Annotated[Caller, Depends(require("read"))]
+Submitter = Annotated[Caller, Depends(require("submit"))]
+Admin = Annotated[Caller, Depends(require("admin"))]
+
+
+class Once:
+    """A request that is done once; see ``once``."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.seed = slot.seed
+        self.replayed = _replay(slot.answer) if slot.answer is not None else None
+        self.kept: Answer | None = None
+
+    def answer(
+        self, content: BaseModel | Any, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> JSONResponse:
+        """The answer to give now, and to every repetition of the request."""
+        self.kept = Answer(status, jsonable_encoder(content), dict(headers or {}))
+        return JSONResponse(self.kept.body, status, dict(headers or {}))
+
+
+@contextmanager
+def once(request: Request, caller: Caller, body: BaseModel | Any) -> Iterator[Once]:
+    """Do a request with an Idempotency-Key once. Raises IdempotencyConflict, IdempotencyMismatch, OptionError."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        yield Once(Slot(new_seed()))
+        return
+    kept = service_of(request).idempotency
+    said = jsonable_encoder(body)
+    slot = kept.begin(caller.owner, key, fingerprint(request.method, request.url.path, said))
+    work = Once(slot)
+    try:
+        yield work
+    except BaseException as error:
+        if slot.answer is None:
+            refused = isinstance(error, MienError) and error.http_status < 500
+            kept.abandon(caller.owner, key, slot, refused=refused)
+        raise
+    if slot.answer is not None:
+        return
+    if work.kept is None:
+        kept.abandon(caller.owner, key, slot, refused=False)
+    else:
+        kept.finish(caller.owner, key, slot, work.kept)
+
+
+def _replay(answer: Answer) -> JSONResponse:
+    return JSONResponse(answer.body, answer.status, {**answer.headers, "Idempotency-Replayed": "true"})

@@ -1,0 +1,71 @@
+"""The description of the API, complete: envelopes in the place of the framework's own errors, and how to sign in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.openapi.utils import get_openapi
+
+from mien.server.auth import OPEN
+from mien.server.schemas.base import ErrorEnvelope
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_ENVELOPE: Final = {"$ref": "#/components/schemas/ErrorEnvelope"}
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "mien_<id>_<secret>"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+    "session": {"type": "apiKey", "in": "cookie", "name": "mien_session"},
+}
+_EVERYWHERE: Final = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    422: "Invalid",
+    429: "Too Many Requests",
+    503: "Busy",
+}
+
+
+def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """What makes the description of an app, on first use."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            app.openapi_schema = _complete(schema)
+        return app.openapi_schema
+
+    return openapi
+
+
+def _complete(schema: dict[str, Any]) -> dict[str, Any]:
+    parts = schema.setdefault("components", {}).setdefault("schemas", {})
+    for name, part in _parts(ErrorEnvelope).items():
+        parts.setdefault(name, part)
+    for name in ("HTTPValidationError", "ValidationError"):
+        parts.pop(name, None)
+    schema["components"]["securitySchemes"] = _SCHEMES
+    for path, methods in schema["paths"].items():
+        guarded = path.startswith("/api/") and not path.startswith(OPEN)
+        for operation in methods.values():
+            _complete_operation(operation, guarded=guarded)
+    return schema
+
+
+def _complete_operation(operation: dict[str, Any], *, guarded: bool) -> None:
+    responses = operation["responses"]
+    if guarded:
+        operation["security"] = [{}, *({name: []} for name in _SCHEMES)]
+        for status, phrase in _EVERYWHERE.items():
+            responses.setdefault(str(status), {"description": phrase})
+    for status, response in responses.items():
+        if status.isdigit() and int(status) >= 400:
+            response["content"] = {"application/json": {"schema": _ENVELOPE}}
+
+
+def _parts(model: type[ErrorEnvelope]) -> dict[str, Any]:
+    found = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts: dict[str, Any] = found.pop("$defs", {})
+    return {**parts, model.__name__: found}
