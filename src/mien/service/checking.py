@@ -31,6 +31,9 @@ from mien.settings import Settings
 Look = Callable[[str], Known]
 """What is known of an asset by its id; raises AssetMissing."""
 
+Place = Callable[[str], str]
+"""The path in the request of a field of a step."""
+
 DEFAULT_PROCESSORS: Final = ("face_swapper",)
 FILE_OPTIONS: Final = frozenset({"background_remover_picture"})
 """Options whose value is a file: here a reference to an asset, never a path."""
@@ -63,7 +66,8 @@ class Checker:
         problems.refuse()
         steps: list[JobStep] = []
         for index, wish in enumerate(request.steps):
-            steps.append(self._step(wish, f"steps.{index}", steps, request.consent_ref, look, problems))
+            place = _below(f"steps.{index}.")
+            steps.append(self.checked_step(wish, place, steps, request.consent_ref, look, problems))
         if not request.draft:
             self._check_consent(steps, problems)
         problems.refuse()
@@ -72,7 +76,7 @@ class Checker:
     def step(self, wish: StepFields, before: Sequence[JobStep], consent: str | None, look: Look) -> JobStep:
         """One step behind those ``before``. Raises what is wrong with it, with the fields."""
         problems = Problems()
-        step = self._step(wish, "", before, consent, look, problems)
+        step = self.checked_step(wish, _below(""), before, consent, look, problems)
         problems.refuse()
         return step
 
@@ -121,18 +125,16 @@ class Checker:
     def _fetching(self) -> FetchSettings:
         return self.fetching.model_copy(update={"schemes": _schemes(self.settings.fetch_http)})
 
-    def _step(
+    def checked_step(
         self,
         wish: StepFields,
-        place: str,
+        at: Place,
         before: Sequence[JobStep],
         consent: str | None,
         look: Look,
         problems: Problems,
     ) -> JobStep:
-        def at(name: str) -> str:
-            return f"{place}.{name}" if place else name
-
+        """One step behind those ``before``; what is wrong is noted, with fields that ``at`` names."""
         if wish.workflow is not None:
             problems.add(
                 at("workflow"), InputError("This service has no ComfyUI instances, so it runs no workflows.")
@@ -260,6 +262,10 @@ class Checker:
         if any(not step.args.get("consent_ref") for step in steps):
             text = "This service asks for consent_ref, a reference to the consent of the people shown."
             problems.add("consent_ref", ConsentMissing(text))
+
+
+def _below(prefix: str) -> Place:
+    return lambda name: f"{prefix}{name}"
 
 
 def _schemes(with_http: bool) -> tuple[Scheme, ...]:

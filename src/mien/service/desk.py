@@ -1,0 +1,90 @@
+"""Where requests are taken in: what is checked, stored, described and estimated, put together over the service's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mien.jobs.database import Also
+from mien.service.assets import fetch_settings
+from mien.service.batches import Batches
+from mien.service.capabilities import Capabilities
+from mien.service.checking import Checker
+from mien.service.drafts import Drafts
+from mien.service.estimate import Estimator, Measurements
+from mien.service.submitting import Nudge, Submissions
+
+if TYPE_CHECKING:
+    from mien.jobs.database import DatabaseStore
+    from mien.pipeline.engine import Engine
+    from mien.service.assets import Assets
+    from mien.service.limits import Limits
+    from mien.service.settings import ServiceSettings
+    from mien.settings import Settings
+
+
+class Desk:
+    """Each part is made when it is first asked for; ``engine`` tells which processors and models there are."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        engine_settings: Settings,
+        store: DatabaseStore,
+        assets: Assets,
+        limits: Limits,
+        *,
+        engine: Callable[[], Engine],
+        on_change: Also,
+        nudge: Nudge,
+        check_webhook: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._engine_settings = engine_settings
+        self._store = store
+        self._assets = assets
+        self._limits = limits
+        self._engine = engine
+        self._on_change = on_change
+        self._nudge = nudge
+        self._check_webhook = check_webhook
+        self.measurements = Measurements(store.database)
+        self.estimator = Estimator(self.measurements)
+
+    @cached_property
+    def checker(self) -> Checker:
+        """Decides whether requests can be done here."""
+        engine = self._engine()
+        rules = fetch_settings(self._settings)
+        return Checker(self._settings, self._engine_settings, engine.processors, engine.models, rules)
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """Describes what can be done here."""
+        engine = self._engine()
+        return Capabilities(self._settings, self._engine_settings, engine.processors, engine.models)
+
+    @cached_property
+    def submissions(self) -> Submissions:
+        """Takes jobs in."""
+        return Submissions(
+            self._store,
+            self._assets,
+            self._limits,
+            self.checker,
+            self._settings,
+            on_change=self._on_change,
+            nudge=self._nudge,
+            check_webhook=self._check_webhook,
+        )
+
+    @cached_property
+    def drafts(self) -> Drafts:
+        """Changes drafts."""
+        return Drafts(self.submissions)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Takes many jobs in at once."""
+        return Batches(self._store.database, self._store, self.submissions)

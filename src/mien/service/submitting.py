@@ -1,0 +1,207 @@
+"""Takes jobs in, and lets their owners change, cancel, retry and delete them.
+
+A job is stored in one transaction, with the hold on its assets and what it uses of the limits: it is taken as a whole
+or not at all. Whatever runs jobs is told afterwards, and finds them by itself when it was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mien.errors import JobError, JobExists
+from mien.jobs import states
+from mien.jobs.codec import encode
+from mien.jobs.database import Also, DatabaseStore
+from mien.jobs.job import Job, JobStep, now
+from mien.jobs.rows import JobRow, NewJob
+from mien.service.assets import Asset, Assets, references
+from mien.service.callers import Caller
+from mien.service.checking import Checker, Look
+from mien.service.limits import Limits
+from mien.service.outputs import Known
+from mien.service.requests import JobFields, JobPatch, JobRequest
+from mien.service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Nudge = Callable[[Sequence[JobRow]], None]
+"""Tells whatever runs jobs that these are due, or were canceled; it finds them by itself when that fails."""
+
+DOWNLOAD: Final = "download"
+"""Kind of jobs that bring models."""
+
+
+@dataclass(frozen=True)
+class Submissions:
+    """The ways into the queue and out of it. Shared by any number of threads.
+
+    ``on_change`` is run in the transaction of each change of a state, ``check_webhook`` refuses addresses that must
+    not be called.
+    """
+
+    store: DatabaseStore
+    assets: Assets
+    limits: Limits
+    checker: Checker
+    settings: ServiceSettings
+    on_change: Also
+    nudge: Nudge
+    check_webhook: Callable[[str], None]
+
+    def submit(self, request: JobRequest, caller: Caller, seed: str) -> JobRow:
+        """Store a job, in the queue unless it is a draft. Given twice with one seed it is still one job.
+
+        Raises what the checker finds wrong, AssetMissing, QueueFull, RateLimited, QuotaExceeded.
+        """
+        steps = self.checker.job(request, self.look(caller))
+        new = self.new_job(request, steps, caller, f"job_{seed}", draft=request.draft)
+        try:
+            return self.insert([new], caller)[0]
+        except JobExists:
+            return self.store.row(new.job.id, caller.owner)
+
+    def download(self, models: Sequence[str], caller: Caller, seed: str) -> JobRow:
+        """Store a job that brings models."""
+        step = JobStep({"models": list(models), "output_path": "", "processors": []})
+        job = states.submit(Job(f"job_{seed}", now(), steps=(step,)))
+        new = NewJob(job, caller.owner, DOWNLOAD, request={"models": list(models)})
+        try:
+            return self.insert([new], caller)[0]
+        except JobExists:
+            return self.store.row(job.id, caller.owner)
+
+    def look(self, caller: Caller) -> Look:
+        """Looks up assets of the caller, each once."""
+        seen: dict[str, Known] = {}
+
+        def look(id: str) -> Known:
+            if id not in seen:
+                seen[id] = known_of(self.assets.get(id, caller.owner))
+            return seen[id]
+
+        return look
+
+    def new_job(
+        self,
+        fields: JobFields,
+        steps: Sequence[JobStep],
+        caller: Caller,
+        id: str,
+        *,
+        draft: bool = False,
+        batch: str | None = None,
+    ) -> NewJob:
+        """A job of checked steps. Raises what ``check_webhook`` raises."""
+        if fields.webhook is not None:
+            self.check_webhook(fields.webhook.url)
+        job = Job(id, now(), steps=tuple(steps))
+        said = fields.model_dump(include=_REQUEST, exclude_none=True)
+        return NewJob(
+            job if draft else states.submit(job),
+            owner=caller.owner,
+            priority=fields.priority,
+            batch=batch,
+            request=said,
+            start_by=None if draft else self._start_by(said),
+        )
+
+    def insert(
+        self,
+        new: Sequence[NewJob],
+        caller: Caller,
+        also: Callable[[Connection], None] = lambda connection: None,
+    ) -> tuple[JobRow, ...]:
+        """Store jobs with everything that belongs to it, and tell whatever runs them. Raises JobExists."""
+        queued = [item for item in new if item.job.status == "queued"]
+        check = self.limits.for_jobs(caller, len(queued)) if queued else (lambda connection: None)
+
+        def within(connection: Connection) -> None:
+            self._hold(connection, (item.job for item in new), caller.owner)
+            check(connection)
+            also(connection)
+
+        rows = self.store.insert(new, within)
+        self.nudge(rows)
+        return rows
+
+    def submit_draft(self, id: str, caller: Caller) -> JobRow:
+        """Put a draft into the queue. Raises JobMissing, JobError, ConsentMissing and what limits raise."""
+        row = self.store.row(id, caller.owner)
+        self.checker.check_consent(row.job.steps)
+        check = self.limits.for_jobs(caller, 1)
+
+        def within(connection: Connection, row: JobRow) -> None:
+            self._hold(connection, [row.job], caller.owner)
+            check(connection)
+            self.on_change(connection, row)
+
+        start_by = self._start_by(row.request)
+        row = self.store.change(id, states.submit, owner=caller.owner, also=within, start_by=start_by)
+        self.nudge([row])
+        return row
+
+    def retry(self, id: str, caller: Caller) -> JobRow:
+        """Put a failed or canceled job into the queue again; what is finished of it is not done again."""
+        check = self.limits.for_jobs(caller, 1)
+        request = self.store.row(id, caller.owner).request
+
+        def within(connection: Connection, row: JobRow) -> None:
+            self._hold(connection, [row.job], caller.owner)
+            check(connection)
+            self.on_change(connection, row)
+
+        row = self.store.change(
+            id,
+            states.retry,
+            owner=caller.owner,
+            also=within,
+            cancel_requested=False,
+            dispatched=False,
+            progress=None,
+            expires_at=None,
+            start_by=self._start_by(request),
+        )
+        self.nudge([row])
+        return row
+
+    def cancel(self, id: str, caller: Caller) -> JobRow:
+        """Cancel a job that waits, ask one that runs to stop. Raises JobMissing, JobError for one that has ended."""
+        row = self.store.request_cancel(id, caller.owner, self.on_change)
+        self.nudge([row])
+        return row
+
+    def patch(self, id: str, caller: Caller, patch: JobPatch) -> JobRow:
+        """Change what is not part of the work. Raises JobError when it is too late for another priority."""
+        columns: dict[str, Any] = {}
+        row = self.store.row(id, caller.owner)
+        if patch.metadata is not None:
+            columns["request"] = {**row.request, "metadata": patch.metadata}
+        if patch.priority is not None:
+            columns["priority"] = patch.priority
+
+        def waiting(job: Job) -> Job:
+            if patch.priority is not None and job.status not in ("drafted", "queued"):
+                raise JobError(f"The job {id} is {job.status}; only one that waits can get another priority.")
+            return job
+
+        return self.store.change(id, waiting, owner=caller.owner, **columns)
+
+    def _hold(self, connection: Connection, jobs: Iterable[Job], owner: str) -> None:
+        wanted = {id for job in jobs for id in references(encode(job).decode())}
+        self.assets.hold(connection, wanted, owner)
+
+    def _start_by(self, request: Mapping[str, Any]) -> float | None:
+        seconds = request.get("start_within") or self.settings.start_within
+        return None if seconds is None else time.time() + seconds
+
+
+_REQUEST: Final = {"consent_ref", "metadata", "webhook", "start_within", "run_within", "retain"}
+
+
+def known_of(asset: Asset) -> Known:
+    """What is known of an asset, for the name of a result."""
+    return Known(asset.name, asset.kind, asset.media.ending)
