@@ -1,4 +1,4 @@
-"""Where requests are taken in: what is checked, stored, described and estimated, put together over the service's parts."""
+"""Where requests are taken in: checked, stored, described and estimated, over the parts of the service."""
 
 from __future__ import annotations
 
