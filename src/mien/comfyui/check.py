@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from mien.comfyui.graph import Graph, title
@@ -20,7 +21,9 @@ def check_size(graph: Graph, settings: ComfySettings) -> None:
 
     Raises WorkflowInvalid with the first problem.
     """
-    for problem in (*_shape(graph), *_limits(graph, settings), *_forbidden(graph, settings)):
+    # In this order: what has no shape cannot be measured.
+    checks = (_shape(graph), _limits(graph, settings), _forbidden(graph, settings))
+    for problem in chain.from_iterable(checks):
         raise WorkflowInvalid(f"The graph cannot be run: {problem}.")
 
 

@@ -141,20 +141,25 @@ class ComfyInstance:
                         task.on_submitted(prompt_id, client_id)
                     self._submit(prompt_id, client_id, graph, follower)
                 entry = follower.wait()
-            except MienError:
+            except ComfyUnreachable:
                 raise
-            except Exception:
-                # The caller's own function failed; nobody will follow the prompt any more.
-                with suppress(ComfyError):
-                    self.api.stop(prompt_id)
+            except Exception as error:
+                # Where it is not an end of the run, the caller's own function failed: nobody follows it any more.
+                self._leave(prompt_id, stop=not isinstance(error, MienError))
                 raise
         try:
             results = self._collect(entry, graph, task, tally.blocked)
         finally:
-            with suppress(ComfyError):
-                self.api.forget_history(prompt_id)
+            self._leave(prompt_id)
         blocked = tally.blocked[1] if tally.blocked else None
         return ComfyResult(results, prompt_id, attempt, blocked)
+
+    def _leave(self, prompt_id: str, *, stop: bool = False) -> None:
+        """Leave nothing of the prompt behind at the instance, as far as it can be asked."""
+        with suppress(ComfyError):
+            if stop:
+                self.api.stop(prompt_id)
+            self.api.forget_history(prompt_id)
 
     def _prepare(self, task: _Task, attempt: int) -> Graph:
         names = {

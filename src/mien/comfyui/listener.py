@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 _HELLO = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-_RETRY_SECONDS = 2.0
 _MAX_FRAME = 64 << 20
 
 
@@ -85,7 +84,7 @@ class Listener:
             self._open.clear()
             self.unbroken = False
             self._answered.set()
-            self._stopped.wait(_RETRY_SECONDS)
+            self._stopped.wait(self._settings.poll_fast_seconds)
 
     def _listen(self) -> None:
         from websockets.sync.client import connect

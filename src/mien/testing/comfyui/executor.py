@@ -76,11 +76,9 @@ class Executor(threading.Thread):
     def run(self) -> None:
         """Take prompts until the process ends."""
         while not self.ended.is_set():
-            if self.faults.worker_dead:
-                self.ended.wait(0.02)
-                continue
-            prompt = self.prompts.take(0.05)
+            prompt = self.prompts.take(0.05, lambda: not self.faults.worker_dead)
             if prompt is None:
+                self.ended.wait(0.02 if self.faults.worker_dead else 0)
                 continue
             self.interrupted.clear()
             try:

@@ -61,12 +61,12 @@ class Prompts:
             self._tell()
             self._condition.notify_all()
 
-    def take(self, seconds: float) -> Prompt | None:
-        """The next prompt, which is then running; None when none came in time."""
+    def take(self, seconds: float, may: Callable[[], bool]) -> Prompt | None:
+        """The next prompt, which is then running; None when none came in time, or none may be taken."""
         with self._condition:
             if not self._heap:
                 self._condition.wait(seconds)
-            if not self._heap:
+            if not self._heap or not may():
                 return None
             self.running = heapq.heappop(self._heap)
             self._tell()

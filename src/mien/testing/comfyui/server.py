@@ -150,6 +150,7 @@ class Life:
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving: asyncio.Task[None] | None = None
 
     def start(self, port: int) -> int:
         """Listen at the port, any if 0; the port."""
@@ -176,8 +177,7 @@ class Life:
         self.executor.ended.set()
         assert self._server is not None
         assert self._thread is not None
-        self._server.force_exit = self._server.should_exit = True
-        self.on_loop(self.abort)
+        self.on_loop(self._end)
         if threading.current_thread() is self.executor:
             return
         self._thread.join(60)
@@ -200,6 +200,11 @@ class Life:
             if transport is not None and not (sockets_only and "WebSocket" not in type(connection).__name__):
                 transport.abort()
 
+    def _end(self) -> None:
+        self.abort()
+        assert self._serving is not None
+        self._serving.cancel()
+
     def cut(self, request: Request) -> None:
         """Break the connection of a request before it is answered."""
         assert self._server is not None
@@ -212,12 +217,12 @@ class Life:
         assert self._server is not None
         self._loop = asyncio.get_running_loop()
         sender = asyncio.create_task(self.sockets.serve())
-        serving = asyncio.create_task(self._server.serve(sockets=[listener]))
-        while not (self._server.started or serving.done()):
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not (self._server.started or self._serving.done()):
             await asyncio.sleep(0.001)
         ready.set()
         with contextlib.suppress(asyncio.CancelledError):
-            await serving
+            await self._serving
         sender.cancel()
 
     async def _socket(self, socket: WebSocket) -> None:
