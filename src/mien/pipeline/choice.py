@@ -31,7 +31,7 @@ def with_models(
     if values.get("compat") == "facefusion":
         return chosen
     for name, processor in chain.items():
-        item = _model_option(processor.Options)
+        item = model_option(processor.Options)
         if item is None or item.key in values:
             continue
         choice = best_present(item, processor.Options, values, processor.models, store)
@@ -57,7 +57,18 @@ def best_present(
     return item.default
 
 
-def _model_option(group: type[Options]) -> Declared | None:
+def built_in_choice(
+    item: Declared, group: type[Options], values: Mapping[str, Any], needs: Needs, store: ModelStore
+) -> Any | None:
+    """The first choice that needs models of the package index only; None where there is none."""
+    for choice in item.choices:
+        if all(_is_built_in(store, id) for id in needs(build(group, {**values, item.key: choice}))):
+            return choice
+    return None
+
+
+def model_option(group: type[Options]) -> Declared | None:
+    """The option of a group that names its model, if it has one."""
     return next((item for item in declared(group) if item.name == "model" and item.choices), None)
 
 

@@ -22,6 +22,7 @@ from mien.settings import Settings
 if TYPE_CHECKING:
     from mien.models import Download
     from mien.pipeline.job import Job, Outcome
+    from mien.pipeline.live import LiveSession
     from mien.pipeline.parts import GivenPlace, Part, Parts, Place
     from mien.safety.signer import Signer
     from mien.types import Face, Frame
@@ -159,6 +160,34 @@ class Engine:
         with self._blas:
             self.runtime.check_providers()
             return self._previews.make(step, frame, cancel, size)
+
+    def live(
+        self,
+        sources: PathInput | Iterable[PathInput] = (),
+        processors: str | Iterable[str] = ("face_swapper",),
+        options: Mapping[str, Any] | None = None,
+        *,
+        rate: float = 30.0,
+        size: tuple[int, int] = (1280, 720),
+    ) -> LiveSession:
+        """Prepare to work on a live picture of about ``rate`` frames a second and ``size`` (width, height) pixels.
+
+        Built-in models are used where the options name none. The session is a context manager; it leaves one record
+        in the audit log. Raises what ``run`` raises, and OptionError for processors and options that need to look at
+        later frames.
+        """
+        from mien.pipeline.live import TARGET, camera, open_live
+
+        step = Step(TARGET, TARGET, paths(sources), processors, options or {})  # type: ignore[arg-type]
+        with ExitStack() as around:
+            around.enter_context(self._blas)
+            around.enter_context(Audit(step, self.settings))
+            self.runtime.check_providers()
+            target = camera(rate, size)
+            session = open_live(self._shop, self.processors, step, target, self._on_notice)
+            around.callback(self._let_go, session.job)
+            session.leave_with(around.pop_all())
+        return session
 
     def parts(self, step: Step, *, on_progress: Report | None = None, cancel: Cancel | None = None) -> Parts:
         """How the video of a step can be divided among several machines, which then call ``make_part``.
