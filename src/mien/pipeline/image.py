@@ -11,7 +11,7 @@ from mien.errors import NoFace
 from mien.media.images import Picture, read_image, write_encoded, write_image
 from mien.pipeline.finding import make_finder
 from mien.pipeline.job import Job, Outcome
-from mien.pipeline.policy import Verdict, check_sources
+from mien.pipeline.policy import check_sources, result_of, worst
 from mien.pipeline.repeat import finished, is_repeated, working_copy
 from mien.pipeline.resize import even, resized
 from mien.processors.base import FrameContext
@@ -20,22 +20,28 @@ from mien.types import Frame
 
 
 def run_image(job: Job) -> Outcome:
-    """Work on a picture. Raises NoFace if all processors need a face and there is none to work on."""
+    """Work on a picture. Raises NoFace if all processors need a face and there is none to work on.
+
+    Raises UnsafeInput, which names the picture, for a target, source or result that the content policy refuses.
+    """
     step = job.plan.step
     job.meter.start("process", 1)
     picture = read_image(step.target, max_pixels=job.settings.max_pixels)
     for note in picture.notes:
         job.notice(note)
     job.cancel.raise_if_set()
-    content = _check_content(job, picture)
+    before = job.policy.check(picture.pixels, step.target)
+    sources = check_sources(job)
     frame = _frame_of(job, picture)
     _check_faces(job, frame)
     job.process(frame)
+    flagged = job.policy.flags_result(frame, before == "flagged")
+    after = job.policy.verdict(int(flagged), 1, result_of(step.target))
     faces = job.count_faces(frame)
     job.cancel.raise_if_set()
     signed = _write(job, picture, frame)
     job.meter.advance()
-    return Outcome(1, faces, content, signed=signed)
+    return Outcome(1, faces, worst([before, after, *sources]), signed=signed)
 
 
 def _frame_of(job: Job, picture: Picture) -> FrameContext:
@@ -65,13 +71,6 @@ def _reduced(picture: Picture, scale: float) -> tuple[Frame, NDArray[np.uint8] |
     width, height = _scaled_size(picture, scale)
     alpha = None if picture.alpha is None else resized(picture.alpha, width, height)
     return resized(picture.pixels, width, height), alpha
-
-
-def _check_content(job: Job, picture: Picture) -> Verdict:
-    """Judge the target, and outside of compat the sources. Raises UnsafeInput, which names the picture."""
-    step, policy = job.plan.step, job.policy
-    verdict = policy.check(picture.pixels, step.target)
-    return "flagged" if "flagged" in check_sources(job) else verdict
 
 
 def _check_faces(job: Job, frame: FrameContext) -> None:

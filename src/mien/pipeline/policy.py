@@ -1,9 +1,14 @@
-"""The content policy at work: pictures are looked at before, videos while they are worked on."""
+"""The content policy at work: sources and targets are judged, and what was made of them.
+
+Pictures are looked at before and after the work, samples of videos while they are worked on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mien.errors import UnsafeInput
 from mien.pipeline.plan import Plan
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
     from mien.inference.runtime import Runtime
     from mien.models.store import ModelStore
     from mien.pipeline.job import Job
+    from mien.processors.base import FrameContext
 
 Verdict = Literal["passed", "flagged", "unchecked"]
 
@@ -24,6 +30,8 @@ class Policy:
 
     analyser: ContentAnalyser | None
     refuses: bool
+    looks_after: bool = True
+    """Whether results are looked at too; FaceFusion does not."""
 
     @property
     def looks(self) -> bool:
@@ -33,6 +41,17 @@ class Policy:
     def flags(self, image: Frame) -> bool:
         """Whether a picture is sexual content; False where nothing looks."""
         return self.analyser is not None and self.analyser.flags(image)
+
+    def look(self, frame: FrameContext) -> Looked:
+        """Look at a frame that was worked on, as it was and as it is; one that did not change is looked at once."""
+        before = self.flags(frame.target)
+        return Looked(before, self.flags_result(frame, before))
+
+    def flags_result(self, frame: FrameContext, before: bool) -> bool:
+        """Whether what was made of a frame is sexual content; ``before``: whether the frame itself is."""
+        if not self.looks or not self.looks_after or not _is_changed(frame):
+            return before
+        return self.flags(frame.image)
 
     def check(self, image: Frame, name: object) -> Verdict:
         """Judge one picture. Raises UnsafeInput, which names it, if the policy refuses."""
@@ -47,6 +66,32 @@ class Policy:
         if self.refuses:
             raise UnsafeInput(f"{name} shows sexual content, which the content policy refuses.")
         return "flagged"
+
+
+class Looked(NamedTuple):
+    """Whether one frame is sexual content."""
+
+    before: bool
+    after: bool
+    """Once it was worked on."""
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict on a whole, of those on its parts: flagged if any is, unchecked if none was looked at."""
+    found = set(verdicts)
+    return next((word for word in ("flagged", "passed") if word in found), "unchecked")
+
+
+def result_of(target: Path) -> str:
+    """How a refusal names what was made of a target."""
+    return f"The result of {target}"
+
+
+def _is_changed(frame: FrameContext) -> bool:
+    import numpy as np
+
+    same_size = frame.image.shape == frame.target.shape
+    return frame.image is not frame.target and not (same_size and np.array_equal(frame.image, frame.target))
 
 
 def check_sources(job: Job) -> set[Verdict]:
@@ -74,4 +119,4 @@ def make_policy(plan: Plan, store: ModelStore, runtime: Runtime) -> Policy:
     if not policy_models(plan, store):
         return Policy(None, refuses=False)
     vote = make_vote(store.catalogue, lambda id: runtime.load(store.path(id)))
-    return Policy(vote, refuses=options.policy == "refuse")
+    return Policy(vote, refuses=options.policy == "refuse", looks_after=not plan.compat)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mien.errors import OptionError
 from mien.pipeline.people import face_map_of
-from mien.pipeline.policy import Verdict, check_sources
+from mien.pipeline.policy import Verdict, check_sources, result_of, worst
 from mien.pipeline.progress import Cancel, Meter
 from mien.pipeline.step import Step
 from mien.pipeline.work import file_identity, hash_of
@@ -62,7 +62,7 @@ class Preview:
     models: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     content: Verdict = "unchecked"
-    """What the content policy found in this frame and the sources."""
+    """What the content policy found in this frame, the sources and the result."""
 
 
 class Kept(Generic[T]):
@@ -219,6 +219,8 @@ def _still(frames: Frames, number: int, size: int | None) -> _Still:
 def _preview(job: Job, desk: _Desk, still: _Still, finder: Finder, content: Verdict) -> Preview:
     frame = _frame_of(still, _found(job, finder, still))
     job.process(frame)
+    flagged = job.policy.flags_result(frame, bool(still.flagged))
+    after = job.policy.verdict(int(flagged), 1, result_of(job.plan.step.target))
     return Preview(
         before=still.sought.image,
         after=_shown(frame),
@@ -229,7 +231,7 @@ def _preview(job: Job, desk: _Desk, still: _Still, finder: Finder, content: Verd
         scale=still.scale,
         models=job.models,
         notices=tuple(desk.notices),
-        content=content,
+        content=worst([content, after]),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from mien.pipeline.finding import Found
 from mien.pipeline.job import Job
 from mien.pipeline.lanes import Channel, Crew
 from mien.pipeline.lookahead import LookAhead
+from mien.pipeline.policy import Looked
 from mien.pipeline.resize import on_white, resized
 from mien.pipeline.scene import Scene
 from mien.pipeline.shots import Shot, Span, shots
@@ -30,8 +31,18 @@ from mien.types import Box, Frame
 DECODED = 3
 """Frames that may wait between decoding and analysis."""
 
-Finished: TypeAlias = "tuple[Frame, NDArray[np.uint8] | None, int]"
-"""Picture, its alpha, and how many faces were worked on."""
+
+class Finished(NamedTuple):
+    """A frame that was worked on."""
+
+    image: Frame
+    alpha: NDArray[np.uint8] | None
+    faces: int
+    """How many were worked on."""
+    looked: Looked | None
+    """What the content policy found, if it looked."""
+
+
 Write: TypeAlias = "Callable[[Frame, NDArray[np.uint8] | None, int], None]"
 """Takes picture, alpha and time of one frame of the output."""
 
@@ -48,6 +59,8 @@ class Tally:
     sampled: int = 0
     """Frames that the content policy looked at."""
     flagged: int = 0
+    flagged_after: int = 0
+    """Those that are sexual content once they were worked on."""
 
 
 class SegmentRun:
@@ -138,20 +151,12 @@ class SegmentRun:
         window: LookAhead[Shot, Any, Found] = LookAhead(self._scene.finder.lookahead, self._clip.found)
         for shot in inbox:
             self._job.cancel.raise_if_set()
-            self._look_at_content(shot)
             for ready, found in window.push(shot, self._clip.see(shot.image, shot.index)):
                 self._hand_over(ready)
                 yield ready, found
         for ready, found in window.finish():
             self._hand_over(ready)
             yield ready, found
-
-    def _look_at_content(self, shot: Shot) -> None:
-        """Let the content policy see one frame a second, counted from the start of the target."""
-        policy, tally = self._job.policy, self.tally
-        if policy.looks and shot.role == "shown" and shot.index % max(int(self._scene.rate), 1) == 0:
-            tally.sampled += 1
-            tally.flagged += policy.flags(shot.image)
 
     def _hand_over(self, shot: Shot) -> None:
         """Note where the followed face was when the next segment begins to read."""
@@ -181,24 +186,39 @@ class SegmentRun:
         )
         job.process(frame)
         if shot.role != "shown":
-            return frame.image, None, 0
+            return Finished(frame.image, None, 0, None)
+        looked = job.policy.look(frame) if self._is_sampled(shot) else None
         image, alpha = scaling.written(frame.image), None
         if frame.alpha is not None:
             alpha = resized(frame.alpha, *scaling.final)
             if not self._scene.alpha:
                 image, alpha = on_white(image, alpha), None
         image, alpha = job.provenance.stamp(image, alpha)
-        return image, alpha, job.count_faces(frame)
+        return Finished(image, alpha, job.count_faces(frame), looked)
+
+    def _is_sampled(self, shot: Shot) -> bool:
+        """The content policy sees one frame a second, counted from the start of the target, and the very first.
+
+        FaceFusion does not look at the first one, and so not at all at parts that are shorter than a second.
+        """
+        if not self._job.policy.looks:
+            return False
+        is_first = shot.pts <= self._span.origin and not self._job.plan.compat
+        return is_first or shot.index % max(int(self._scene.rate), 1) == 0
 
     def _encode(self, ordered: Channel[tuple[Shot, Future[Finished]]], write: Write) -> None:
         job, tally = self._job, self.tally
         for shot, future in ordered:
-            image, alpha, faces = future.result()
+            done = future.result()
             job.cancel.raise_if_set()
             if shot.role != "shown":
                 continue
             for stamp in shot.stamps:
-                write(image, alpha, stamp)
+                write(done.image, done.alpha, stamp)
             tally.frames += len(shot.stamps)
-            tally.faces += faces
+            tally.faces += done.faces
+            if done.looked is not None:
+                tally.sampled += 1
+                tally.flagged += done.looked.before
+                tally.flagged_after += done.looked.after
             job.meter.advance()

@@ -67,7 +67,7 @@ class Result:
     resumed_segments: int = 0
     """Parts of the video that an earlier, interrupted run had finished already."""
     content: Literal["passed", "flagged", "unchecked"] = "unchecked"
-    """What the content policy found in the target; unchecked: nothing that could look is installed."""
+    """What the content policy found in sources, target and result; unchecked: nothing that could look is installed."""
     signed: bool = False
     """Whether the output carries Content Credentials, or has them beside it."""
     watermark: str | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mien.errors import CorruptMedia
+from mien.errors import CorruptMedia, UnsafeInput
 from mien.media import segments as cutting
 from mien.media.segments import AudioPlan, Segment
 from mien.media.writer import VideoSpec, VideoWriter
 from mien.pipeline.identity import identity_of
 from mien.pipeline.job import Job, Outcome
-from mien.pipeline.policy import Verdict, check_sources
+from mien.pipeline.policy import Verdict, check_sources, result_of, worst
 from mien.pipeline.scene import Scene, make_scene
 from mien.pipeline.segment import SegmentRun
 from mien.pipeline.shots import Span
@@ -24,7 +24,8 @@ def run_video(job: Job) -> Outcome:
     """Work on a video, going on where an interrupted run of the same step ended.
 
     A video without any face is written as it is. Raises OptionError for an empty range, Canceled, and the errors of
-    reading and writing; segments that are finished stay in the work folder then.
+    reading and writing; segments that are finished stay in the work folder then. Raises UnsafeInput for a source,
+    target or result that the content policy refuses, and keeps nothing.
     """
     job.meter.start("analyse", 1, message="looking at the video")
     sources = check_sources(job)
@@ -36,11 +37,13 @@ def run_video(job: Job) -> Outcome:
         cancel=job.cancel,
         on_wait=lambda: job.meter.say("waiting for another run of the same step"),
     ) as area:
-        outcome = _Run(video, area).run()
-        if "flagged" in sources:
-            outcome = replace(outcome, content="flagged")
+        try:
+            outcome = _Run(video, area).run()
+        except UnsafeInput:
+            area.remove()
+            raise
         area.remove()
-    return outcome
+    return replace(outcome, content=worst([outcome.content, *sources]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Video:
                 None if tally.place is None else tally.place.as_tuple(),
                 tally.sampled,
                 tally.flagged,
+                tally.flagged_after,
             )
             area.keep(temporary, piece.name, note)
         return note
@@ -135,10 +139,12 @@ class _Run:
         return Outcome(frames, faces, content, len(finished), signed)
 
     def _content(self, notes: Sequence[Note]) -> Verdict:
-        """Judge the whole video by its samples. Raises UnsafeInput; nothing is written then."""
-        job = self._job
-        flagged, sampled = sum(note.flagged for note in notes), sum(note.sampled for note in notes)
-        return job.policy.verdict(flagged, sampled, job.plan.step.target)
+        """Judge the whole video, before and after the work, by its samples. Raises UnsafeInput."""
+        policy, target = self._job.policy, self._job.plan.step.target
+        sampled = sum(note.sampled for note in notes)
+        before = policy.verdict(sum(note.flagged for note in notes), sampled, target)
+        after = policy.verdict(sum(note.flagged_after for note in notes), sampled, result_of(target))
+        return worst([before, after])
 
     def _note_of(self, piece: Piece) -> Note | None:
         found = self._area.find(piece.name)

@@ -44,6 +44,8 @@ class Note:
     """Frames that the content policy looked at."""
     flagged: int = 0
     """Those of them that it found to be sexual content."""
+    flagged_after: int = 0
+    """Those that it found to be so once they were worked on."""
 
 
 def hash_of(value: Mapping[str, Any]) -> str:
@@ -272,6 +274,7 @@ def note_of(data: Mapping[str, Any]) -> Note:
         place,
         int(data["sampled"]),
         int(data["flagged"]),
+        int(data["flagged_after"]),
     )
 
 
