@@ -28,6 +28,7 @@ OWN: Mapping[str, str] = {
     "audit": "audit_group",
     "doctor": "doctor_command",
     "storage": "storage_group",
+    "remote": "remote_group",
     "options": "options_command",
 }
 """The function that makes each command, in the module of that name in ``mien.cli.commands``."""
