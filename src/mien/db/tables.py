@@ -113,6 +113,13 @@ blobs = Table(
     Column("created_at", Double, nullable=False),
 )
 
+locks = Table(
+    "locks",  # work that one process at a time does
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("held_until", Double, nullable=False),
+)
+
 garbage = Table(
     "garbage",  # objects of the storage that nothing needs, or that may have been left by a crash
     metadata,
@@ -212,6 +219,8 @@ webhooks = Table(
     Column("owner", Text, nullable=False),
     Column("url", Text, nullable=False),
     Column("secret", Text, nullable=False),  # signing needs it in the clear
+    Column("old_secret", Text),  # signs as well until then
+    Column("old_secret_until", Double),
     Column("events", Json, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
@@ -246,6 +255,16 @@ executors = Table(
     Column("seen_at", Double, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("info", Json, nullable=False),  # host, pid, queues, devices, models, memory
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # JSON with sorted keys.
+    Column("labels", Text, primary_key=True),
+    # Only ever grows.
+    Column("value", Double, nullable=False),
 )
 
 measurements = Table(

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
-from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from mien._version import __version__
 from mien.server.auth import Gate
 from mien.server.errors import add_handlers, problems
-from mien.server.metrics import HttpMetrics
+from mien.server.metrics import HttpMetrics, registry_of
 from mien.server.middleware import API, Bodies, Failures, Heads, Outermost
 from mien.server.openapi import describe
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from mien.service.service import Service
 
-ROUTES: Final = ("keys", "usage")
+ROUTES: Final = ("keys", "operation", "usage")
 """Modules of ``mien.server.routes`` whose ``router`` is served below ``/api/v1``."""
 OUTSIDE: Final = ("probes", "documents")
 """Modules whose ``router`` is served at the top."""
@@ -44,7 +43,7 @@ SEEN: Final = (
 
 def create_app(service: Service) -> FastAPI:
     """The app over a service, which it does not open or close; two apps share nothing."""
-    registry = CollectorRegistry()
+    registry = registry_of(service)
     app = FastAPI(
         title="mien",
         version=__version__,

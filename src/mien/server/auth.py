@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from mien.service.service import Service
 
-OPEN: Final = ("/api/v1/session", "/api/v1/files/")
-"""Addresses below ``/api/`` that need no key: those that take one, and those that carry a signature."""
+OPEN: Final = ("/api/v1/session", "/api/v1/health", "/api/v1/files/")
+"""Addresses below ``/api/`` that need no key: those that take one, that tell little without one, or are signed."""
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _THREADS: Final = 8
 T = TypeVar("T")

@@ -61,7 +61,8 @@ def _complete_operation(operation: dict[str, Any], *, guarded: bool) -> None:
         for status, phrase in _EVERYWHERE.items():
             responses.setdefault(str(status), {"description": phrase})
     for status, response in responses.items():
-        if status.isdigit() and int(status) >= 400:
+        own = "content" in response and "HTTPValidationError" not in str(response["content"])
+        if status.isdigit() and int(status) >= 400 and not own:
             response["content"] = {"application/json": {"schema": _ENVELOPE}}
 
 

@@ -89,3 +89,6 @@ class System(Model):
     workers: list[dict[str, Any]]
     devices: list[dict[str, Any]] = Field(default_factory=list)
     storage: dict[str, Any] = Field(default_factory=dict)
+    memory: dict[str, int] = Field(default_factory=dict, description="Bytes, of this process and machine.")
+    software: dict[str, str] = Field(default_factory=dict, description="Versions.")
+    models: list[str] = Field(default_factory=list, description="Models that are installed.")
