@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,7 @@ class Decoded:
 class VideoReader:
     """Iterates over the frames with ``start_pts`` ≤ pts < ``end_pts`` of a video; a context manager.
 
+    With ``only`` (rising times), of all these frames just the first at or after each of the times is given.
     ``threads`` are those of the decoder (0: one per core; 1 where several readers run). ``info`` is
     what ``probe`` said, ``color`` describes the pictures that come out. ``warnings`` fills with
     sentences while reading: a damaged end does not stop the frames before it. Raises what ``probe``
@@ -64,6 +66,7 @@ class VideoReader:
         *,
         start_pts: int | None = None,
         end_pts: int | None = None,
+        only: Sequence[int] | None = None,
         threads: int = 0,
         hdr: HdrMode = "tonemap",
         deinterlace: bool = True,
@@ -79,6 +82,7 @@ class VideoReader:
         if self.video.is_hdr and hdr == "refuse":
             raise UnsupportedMedia(f"{path} is an HDR video; convert it to SDR first, or allow tone mapping.")
         self._start, self._end = start_pts, end_pts
+        self._only = only
         self._threads = threads
         self._deinterlace = deinterlace and self.video.is_interlaced
         self._container: InputContainer | None = None
@@ -111,6 +115,7 @@ class VideoReader:
     def __iter__(self) -> Iterator[Decoded]:
         convert: FrameConverter | None = None
         last: int | None = None
+        waiting = self._only
         index = 0
         for frame, pts in self._filtered(self._in_range()):
             if convert is None:
@@ -119,6 +124,10 @@ class VideoReader:
                 # Damaged files repeat times; players and encoders need them to grow.
                 pts = last + 1
             last = pts
+            if waiting is not None:
+                before, waiting = len(waiting), waiting[bisect_right(waiting, pts) :]
+                if len(waiting) == before:
+                    continue
             image, alpha = convert(frame)
             yield Decoded(image, alpha, pts, index, float(pts * self.video.time_base))
             index += 1

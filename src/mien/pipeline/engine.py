@@ -20,10 +20,12 @@ from mien.pipeline.step import PathInput, Result, Step, paths
 from mien.settings import Settings
 
 if TYPE_CHECKING:
+    from mien.faces.analyser import Analyser
     from mien.models import Download
     from mien.pipeline.job import Job, Outcome
     from mien.pipeline.live import LiveSession
     from mien.pipeline.parts import GivenPlace, Part, Parts, Place
+    from mien.pipeline.scan import Moment
     from mien.safety.signer import Signer
     from mien.types import Face, Frame
 
@@ -130,20 +132,52 @@ class Engine:
         self, path: PathInput, options: Mapping[str, Any] | None = None, *, frame: int = 0
     ) -> tuple[Frame, tuple[Face, ...]]:
         """A picture, or one frame of a video, and all faces in it; raises what reading and model loading raise."""
+        from mien.pipeline.frames import Frames
+
+        with self._blas:
+            image = Frames(Path(path), self.settings.max_pixels).read(frame).image
+            return image, self._finding(options or {}).faces(image)
+
+    def scan(
+        self,
+        path: PathInput,
+        options: Mapping[str, Any] | None = None,
+        *,
+        every: float = 1.0,
+        thumbnails: tuple[int, int] | None = (160, 90),
+        cancel: Cancel | None = None,
+    ) -> Iterator[Moment]:
+        """Moments of a video, one for about ``every`` seconds, with the faces there and a thumbnail, in their order.
+
+        Only the frames that are looked at, and those that they depend on, are decoded; each is looked at when it is
+        asked for, so leaving the loop ends the work. A key frame near a moment stands for it. ``thumbnails``: size
+        (width, height) into which they are fitted. A picture is one moment. Raises OptionError, what reading and model
+        loading raise, and Canceled.
+        """
+        from mien.pipeline.frames import Frames
+        from mien.pipeline.scan import check_scan, scan
+
+        check_scan(every, thumbnails)
+        frames, analyser = Frames(Path(path), self.settings.max_pixels), self._finding(options or {})
+
+        def looks() -> Iterator[Moment]:
+            with self._blas:
+                yield from scan(frames, analyser, every, thumbnails, cancel or Cancel())
+
+        return looks()
+
+    def _finding(self, values: Mapping[str, Any]) -> Analyser:
+        """What finds faces outside of a step, with its models brought."""
         from mien.faces.analyser import make_analyser
         from mien.options import build, check_keys
-        from mien.pipeline.frames import Frames
         from mien.pipeline.output_options import GROUPS
 
-        values = dict(options or {})
         check_keys(values, GROUPS)
+        self.runtime.check_providers()
         make = self._shop.make_analyser or make_analyser
-        with self._blas:
-            self.runtime.check_providers()
-            image = Frames(Path(path), self.settings.max_pixels).read(frame).image
-            analyser = make(self.models, self.runtime, lambda group: build(group, values))
-            self.models.fetch(analyser.models())
-            return image, analyser.faces(image)
+        analyser = make(self.models, self.runtime, lambda group: build(group, values))
+        self.models.fetch(analyser.models())
+        return analyser
 
     def preview(
         self, step: Step, frame: int = 0, *, cancel: Cancel | None = None, size: int | None = None
