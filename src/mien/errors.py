@@ -43,6 +43,7 @@
     │   ├── NotFound               not_found
     │   │   └── AssetMissing       asset_missing
     │   ├── AssetInUse             asset_in_use
+    │   ├── UploadIncomplete       upload_incomplete
     │   ├── UploadTooLarge         upload_too_large
     │   ├── IdempotencyConflict    idempotency_conflict
     │   ├── IdempotencyMismatch    idempotency_mismatch
@@ -400,6 +401,14 @@ class AssetInUse(ServiceError):
     """A job that has not ended needs the asset."""
 
     code = "asset_in_use"
+    http_status = 409
+    retryable = True
+
+
+class UploadIncomplete(ServiceError):
+    """The bytes of an upload have not all arrived."""
+
+    code = "upload_incomplete"
     http_status = 409
     retryable = True
 

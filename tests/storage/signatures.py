@@ -29,9 +29,11 @@ def to_sign(url: str, family: str, algorithm: str, method: str = "GET") -> tuple
     return "\n".join([algorithm, fields[f"X-{family}-Date"], scope, digest]), fields
 
 
-def is_valid_aws(url: str, key: str, secret: str, region: str, now: datetime | None = None) -> bool:
+def is_valid_aws(
+    url: str, key: str, secret: str, region: str, now: datetime | None = None, method: str = "GET"
+) -> bool:
     """Signature version 4 of Amazon, in the query."""
-    text, fields = to_sign(url, "Amz", "AWS4-HMAC-SHA256")
+    text, fields = to_sign(url, "Amz", "AWS4-HMAC-SHA256", method)
     day = fields["X-Amz-Date"][:8]
     if fields["X-Amz-Credential"] != f"{key}/{day}/{region}/s3/aws4_request":
         return False

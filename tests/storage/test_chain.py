@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import InputMissing, StorageError, StorageRefused
-from mien.storage import Chain, Opened, Privacy, Stored
+from mien.storage import Chain, Opened, Privacy, PutTicket, Stored
 from mien.storage.base import Announce, Item, describe
 from mien.storage.check import PICTURE
 
@@ -32,6 +32,9 @@ class Shelf:
         if self._error is not None:
             raise self._error
         return Stored(f"{self.place}/key", 1, "image/png")
+
+    def sign_put(self, ending: str = "", seconds: int = 3600) -> PutTicket | None:
+        return PutTicket(f"{self.place}/put", f"https://{self.name}/put")
 
     def put_stream(self, chunks: Iterable[bytes], item: Item) -> Stored:
         return self.put_file(Path())

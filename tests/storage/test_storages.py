@@ -406,3 +406,20 @@ def test_a_local_folder_that_cannot_be_made(tmp_path: Path, picture: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="local storage failed"):
         LocalStorage(tmp_path / "file" / "folder").put_file(picture)
+
+
+def test_an_object_can_be_put_by_address_into_s3_only_until_it_expires(s3: Storage) -> None:
+    ticket = s3.sign_put("png", 60)
+    assert ticket is not None
+    assert ticket.url.startswith("s3://shelf/")
+    assert ticket.url.endswith(".png")
+    assert ticket.address not in repr(ticket)
+    assert is_valid_aws(ticket.address, KEY, SECRET, "us-east-1", method="PUT")
+    assert not is_valid_aws(ticket.address, KEY, SECRET, "us-east-1")
+    httpx2.put(ticket.address, content=PICTURE).raise_for_status()
+    assert read(s3, ticket.url) == PICTURE
+
+
+def test_folders_and_cloudflare_give_no_address_to_put_to(local: Storage, cf: Storage) -> None:
+    assert local.sign_put() is None
+    assert cf.sign_put() is None

@@ -102,6 +102,10 @@ class Assets:
         self._settings = settings
         self._fetcher = fetcher
 
+    def add_received(self, received: Received, owner: str, name: str) -> Asset:
+        """Take in an upload that was received into a scratch file already. Raises what ``add_stream`` raises."""
+        return self._add(received, owner, name, "upload", None)
+
     def add_stream(self, chunks: Iterable[bytes], owner: str, name: str, origin: Origin = "upload") -> Asset:
         """Take in a file as it comes; when it breaks off, nothing is left behind.
 
@@ -124,14 +128,17 @@ class Assets:
             raise UploadTooLarge(f"The file is larger than the limit of {in_mb(limit)}; send a smaller one.")
         return self._add(measured(path), owner, name, origin, expires_at)
 
-    def add_url(self, url: str, owner: str) -> Asset:
-        """Fetch a file of the web. Raises what ``Fetcher.fetch`` and ``add_stream`` raise."""
+    def add_url(self, url: str, owner: str, name: str | None = None) -> Asset:
+        """Fetch a file of the web, named by the last part of its address when ``name`` is None.
+
+        Raises what ``Fetcher.fetch`` and ``add_stream`` raise.
+        """
         from urllib.parse import unquote, urlsplit
 
         self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._fetching().fetch(url, self.scratch)
         try:
-            return self.store_file(path, owner, unquote(urlsplit(url).path), "fetch")
+            return self.store_file(path, owner, name or unquote(urlsplit(url).path), "fetch")
         finally:
             path.unlink(missing_ok=True)
 

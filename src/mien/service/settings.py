@@ -122,6 +122,12 @@ class ServiceSettings(BaseModel):
     fetch_allow: tuple[str, ...] = Field(
         (), description="Private networks from which inputs may be fetched (CIDR)."
     )
+    webhook_allow: tuple[str, ...] = Field(
+        (), description="Private networks to which webhooks may lead (CIDR)."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="Signs calls to addresses that came with a job (whsec_…)."
+    )
     webhook_allow_http: bool = Field(False, description="Allow webhooks to http addresses.")
     remote_engine_url: str | None = Field(None, description="Address of another face engine.")
     remote_engine_timeout: float = Field(300, gt=0, description="Seconds for one task of the other engine.")
@@ -187,7 +193,7 @@ class ServiceSettings(BaseModel):
 
 
 def _parse(name: str, text: str) -> Any:
-    if name in ("cors_origins", "queues", "fetch_allow"):
+    if name in ("cors_origins", "queues", "fetch_allow", "webhook_allow"):
         return tuple(text.replace(",", " ").split())
     if name == "log_level":
         return text.lower()

@@ -8,9 +8,19 @@ An object is named by its URL (``s3://bucket/key``). Nothing is public, keys can
 signed URL may read for as long as it is valid.
 """
 
-from mien.storage.base import Opened, Privacy, Storage, Stored
+from mien.storage.base import Opened, Privacy, PutTicket, Storage, Stored
 from mien.storage.chain import Chain
 from mien.storage.providers import open_storage, storage_of
 from mien.storage.settings import StorageSettings
 
-__all__ = ["Chain", "Opened", "Privacy", "Storage", "StorageSettings", "Stored", "open_storage", "storage_of"]
+__all__ = [
+    "Chain",
+    "Opened",
+    "Privacy",
+    "PutTicket",
+    "Storage",
+    "StorageSettings",
+    "Stored",
+    "open_storage",
+    "storage_of",
+]

@@ -53,6 +53,16 @@ class Item:
     """None while it is still being made."""
 
 
+@dataclass(frozen=True, slots=True)
+class PutTicket:
+    """The right to put one object, for somebody without credentials."""
+
+    url: str
+    """Of the object that will be."""
+    address: str = field(repr=False)
+    """Where a PUT request with the bytes goes."""
+
+
 @dataclass
 class Opened:
     """The content of an object, to be read once, in a ``with`` block."""
@@ -113,6 +123,12 @@ class Storage(Protocol):
 
     def sign(self, url: str, seconds: int = HOUR) -> str:
         """An https address at which anybody can read the object for so long."""
+
+    def sign_put(self, ending: str = "", seconds: int = HOUR) -> PutTicket | None:
+        """Let anybody put one object of a new random key for so long; None where a storage cannot.
+
+        Neither size nor type nor content of what is put is certain: it is to be read and checked.
+        """
 
     def delete(self, url: str) -> None:
         """Remove an object; one that is not there is no error."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien.errors import StorageError, StorageRefused
-from mien.storage.base import HOUR, Announce, Item, Opened, Privacy, Storage, Stored, describe
+from mien.storage.base import HOUR, Announce, Item, Opened, Privacy, PutTicket, Storage, Stored, describe
 
 
 class Chain:
@@ -55,6 +55,10 @@ class Chain:
     def sign(self, url: str, seconds: int = HOUR) -> str:
         """Sign an address at the storage that holds the object."""
         return self.holder(url).sign(url, seconds)
+
+    def sign_put(self, ending: str = "", seconds: int = HOUR) -> PutTicket | None:
+        """Let anybody put one object into the first storage, which is the one that would take most files."""
+        return self.storages[0].sign_put(ending, seconds)
 
     def delete(self, url: str) -> None:
         """Remove an object from the storage that holds it."""

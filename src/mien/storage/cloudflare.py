@@ -25,6 +25,7 @@ from mien.storage.base import (
     Item,
     Opened,
     Privacy,
+    PutTicket,
     Stored,
     check_seconds,
     describe,
@@ -120,6 +121,10 @@ class CloudflareImages:
         path = f"{path}?exp={int(time.time()) + check_seconds(seconds)}"
         key = settings.cf_signing_key.get_secret_value().encode()
         return f"{base}{path}&sig={hmac.new(key, path.encode(), hashlib.sha256).hexdigest()}"
+
+    def sign_put(self, ending: str = "", seconds: int = HOUR) -> PutTicket | None:
+        """None: its direct uploads are another kind of request, and only take pictures."""
+        return None
 
     def delete(self, url: str) -> None:
         """Remove a picture."""

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from mien.errors import OutputError, StorageError, StorageMissing, StorageRefused
 from mien.media import formats
@@ -19,6 +19,7 @@ from mien.storage.base import (
     Announce,
     Item,
     Opened,
+    PutTicket,
     Stored,
     check_key,
     check_seconds,
@@ -26,6 +27,9 @@ from mien.storage.base import (
     key_of,
     random_key,
 )
+
+READ: Final = 1 << 20
+"""Bytes that are read at a time; many may read at once."""
 
 
 class LocalStorage:
@@ -89,7 +93,7 @@ class LocalStorage:
             with file:
                 file.seek(start)
                 left = (size if end is None else min(end, size)) - start
-                while left > 0 and (chunk := file.read(min(CHUNK, left))):
+                while left > 0 and (chunk := file.read(min(READ, left))):
                     left -= len(chunk)
                     yield chunk
 
@@ -102,6 +106,10 @@ class LocalStorage:
         if self._url is None:
             raise StorageRefused("Local objects have signed addresses only when STORAGE_LOCAL_URL is set.")
         return f"{self._url.rstrip('/')}/{key}?expires={expires}&signature={self._signature(key, expires)}"
+
+    def sign_put(self, ending: str = "", seconds: int = HOUR) -> PutTicket | None:
+        """None: what comes to this machine comes through the service."""
+        return None
 
     def is_signed(self, key: str, expires: int, signature: str) -> bool:
         """Whether ``sign`` made this address and it is still valid."""

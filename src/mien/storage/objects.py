@@ -26,6 +26,7 @@ from mien.storage.base import (
     Announce,
     Item,
     Opened,
+    PutTicket,
     Stored,
     check_seconds,
     describe,
@@ -110,6 +111,14 @@ class ObjectStorage:
         key = key_of(url, self.place)
         with self._told(url):
             return obstore.sign(self._store, "GET", key, timedelta(seconds=check_seconds(seconds)))
+
+    def sign_put(self, ending: str = "", seconds: int = HOUR) -> PutTicket | None:
+        """An address for one PUT request of at most 5 GB, made here without asking the store."""
+        key = random_key(self._prefix, ending)
+        url = f"{self.place}/{key}"
+        with self._told(url):
+            address = obstore.sign(self._store, "PUT", key, timedelta(seconds=check_seconds(seconds)))
+        return PutTicket(url, address)
 
     def delete(self, url: str) -> None:
         """Remove an object."""
