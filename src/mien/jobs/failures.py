@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mien.errors import (
     Canceled,
+    DatabaseUnavailable,
     InputError,
     MienError,
     ModelError,
@@ -11,6 +12,7 @@ from mien.errors import (
     OutOfMemory,
     OutputError,
     StorageError,
+    TimedOut,
     UnsafeInput,
 )
 from mien.jobs.job import Failure, FailureKind
@@ -24,7 +26,9 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (ModelError, "model_missing"),
     (MemoryError, "out_of_memory"),
     (Canceled, "canceled"),
+    (TimedOut, "timeout"),
     (TimeoutError, "timeout"),
+    (DatabaseUnavailable, "storage_error"),
 )
 """The first that fits counts."""
 

@@ -1,0 +1,157 @@
+"""A service without HTTP and without models, in one folder: jobs of it are run by a step that writes text.
+
+Also a worker process of it: ``python -m tests.service.workplaces URL FOLDER`` works until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from mien.db import Database, open_database
+from mien.jobs import states
+from mien.jobs.database import DatabaseStore
+from mien.jobs.dbos_engine import DbosEngine
+from mien.jobs.job import Job, JobStep, now
+from mien.jobs.rows import JobRow, NewJob
+from mien.service.assets import Assets
+from mien.service.events import Events
+from mien.service.settings import ServiceSettings
+from mien.service.stepping import Steps
+from mien.service.steps import StepDone, StepTask
+from mien.service.worker import Hooks, Jobs
+from mien.storage import StorageSettings, open_storage
+from tests.media.pictures import png
+
+Behave = Callable[[StepTask], None]
+MARKS = "marks"
+"""A folder with one empty file for each step body that was run to its end."""
+
+
+@dataclass(frozen=True)
+class TextSteps:
+    """The result of a step is what its option ``label`` says, under the content of its target where that is text."""
+
+    behave: Behave = lambda task: None
+    marks: Path | None = None
+    done: list[str] = field(default_factory=list)
+
+    def run(self, task: StepTask) -> StepDone:
+        self.behave(task)
+        task.cancel.raise_if_set()
+        label = str(task.step.args.get("label", "-"))
+        target = Path(task.step.target_path or "")
+        before = target.read_text() if target.suffix == "" else ""
+        task.output.write_text(before + label)
+        self.done.append(label)
+        if self.marks is not None:
+            (self.marks / f"{task.row.id}.{task.index}.{os.getpid()}.{time.monotonic_ns()}").touch()
+        return StepDone((task.output,), frames=1, faces=2, seconds=0.01, notices=("said",))
+
+
+@dataclass
+class Workplace:
+    """Everything that is needed to store jobs and to run them in this process."""
+
+    settings: ServiceSettings
+    database: Database
+    assets: Assets
+    events: Events
+    store: DatabaseStore
+    engine: DbosEngine
+    jobs: Jobs
+    steps: TextSteps
+    errors: list[tuple[str, BaseException]]
+    ended: list[JobRow]
+
+    def picture(self, owner: str = "") -> str:
+        """The reference to a small picture."""
+        path = self.settings.data_folder() / "target.png"
+        path.write_bytes(png(8, 6, 2, 8, (b"\0" + bytes(24)) * 6))
+        return f"asset:{self.assets.store_file(path, owner, 'target.png').id}"
+
+    def submit(
+        self, *steps: Mapping[str, Any], id: str = "job_1", now_too: bool = True, **more: Any
+    ) -> JobRow:
+        """Store a job and hand it over."""
+        row = self.store.insert([new_job(id, *steps, **more)])[0]
+        if now_too:
+            self.jobs.nudge([row])
+        return row
+
+    def wait(self, id: str = "job_1", *wanted: str, seconds: float = 60) -> JobRow:
+        """The job once it is in one of these states, or has ended."""
+        deadline = time.monotonic() + seconds
+        while True:
+            row = self.store.row(id)
+            if row.status in wanted or (not wanted and row.has_ended):
+                return row
+            assert time.monotonic() < deadline, (row.status, row.job.failure, self.errors)
+            time.sleep(0.02)
+
+    def text(self, record: Mapping[str, Any], owner: str = "") -> str:
+        """The content of a result."""
+        with self.assets.open(record["asset"], owner) as opened:
+            return b"".join(opened).decode()
+
+
+def new_job(id: str, *steps: Mapping[str, Any], **more: Any) -> NewJob:
+    found = [JobStep({"output_path": "result:out", "processors": ["painter"], **step}) for step in steps]
+    return NewJob(states.submit(Job(id, now(), steps=tuple(found))), **more)
+
+
+@contextmanager
+def workplace(
+    url: str, folder: Path, behave: Behave = lambda task: None, *, marks: Path | None = None, **settings: Any
+) -> Iterator[Workplace]:
+    """Everything but a worker; ``jobs.start()`` makes it one."""
+    given = ServiceSettings(
+        data_dir=folder,
+        database_url=SecretStr(url),
+        **{"heartbeat_seconds": 0.5, "dead_after_seconds": 3, "shutdown_seconds": 5, **settings},
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(StorageSettings(local_path=folder / "storage"))
+    database = open_database(url)
+    assets, events, engine = Assets(database, storage, given), Events(database), DbosEngine(database)
+    steps, errors, ended = TextSteps(behave, marks), [], []
+    hooks = Hooks(on_ended=ended.append, on_error=lambda what, error: errors.append((what, error)))
+    kinds = {"faces": Steps(assets, {"local": steps})}
+    jobs = Jobs(given, database, events, assets, engine, kinds, hooks=hooks)
+    made = Workplace(given, database, assets, events, jobs.store, engine, jobs, steps, errors, ended)
+    try:
+        yield made
+    finally:
+        jobs.close()
+        database.close()
+
+
+def main(url: str, folder: str, seconds: str) -> None:
+    """A worker process whose steps take so long."""
+    done = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: done.set())
+
+    def behave(task: StepTask) -> None:
+        task.cancel.wait(float(seconds))
+        if task.step.args.get("label") == "poison":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with workplace(url, Path(folder), behave, marks=Path(folder) / MARKS) as place:
+        place.jobs.start("worker")
+        print("ready", flush=True)
+        done.wait()
+        place.jobs.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
