@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from mien.errors import DiskFull, OutputError, OutputIsInput, OutputNotWritable
+from mien.media.stale import held, hidden_name, remove_stale
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset(
@@ -30,13 +31,14 @@ def replacing(path: Path) -> Iterator[Path]:
     it is removed and an older ``path`` stays as it was. Raises DiskFull or OutputNotWritable for what
     the system refuses; other errors pass through.
     """
-    temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}-{secrets.token_hex(4)}.part{path.suffix}")
+    temporary = hidden_name(path)
     try:
         with output_errors(path):
             _create(path, temporary)
-            yield temporary
-            flush(temporary)
-            os.replace(temporary, path)
+            with held(temporary):
+                yield temporary
+                flush(temporary)
+                os.replace(temporary, path)
             flush_folder(path.parent)
     finally:
         with suppress(OSError):
@@ -81,10 +83,11 @@ def refuse_input_as_output(output: Path, inputs: Iterable[Path]) -> None:
 
 def check_writable(path: Path) -> None:
     """Refuse early, before any work: raises OutputNotWritable or DiskFull when ``path`` could not be
-    created.
+    created. What killed runs left half-written beside it is removed.
     """
     if path.is_dir():
         raise OutputNotWritable(f"{path} cannot be written: it is a folder.")
+    remove_stale(path)
     probe = path.with_name(f".{path.stem[:80]}.{os.getpid()}-{secrets.token_hex(4)}.probe")
     with output_errors(path):
         try:

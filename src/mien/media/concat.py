@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,11 +17,12 @@ from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 
 from mien.errors import OutputError
-from mien.media.atomic import replacing
+from mien.media.atomic import Finish, replacing
 from mien.media.container import fraction, input_errors, muxing_errors, open_input, video_stream
 from mien.media.encoders import CONTAINERS, container_of
 from mien.media.index import timestamp
 from mien.media.join import MAX_AVI_RATE, decoding_times, muxer_options
+from mien.media.stale import remove_stale
 
 _FINEST: Final = 1_000_000
 """Ticks a second beyond which times are rounded."""
@@ -50,30 +51,42 @@ class _Part:
     tags: dict[str, str]
 
 
-def concat(parts: Sequence[Path], output: Path) -> tuple[str, ...]:
+def concat(
+    parts: Sequence[Path],
+    output: Path,
+    *,
+    tags: Mapping[str, str] | None = None,
+    finish: Finish | None = None,
+) -> tuple[str, ...]:
     """Write ``output``, of the kind that its extension says, from videos of one codec, size and pixel format.
 
-    Sound is kept where all parts have it alike. The tags are those of the first part. Returns sentences about what
+    Sound is kept where all parts have it alike. The tags are those of the first part, but for ``tags``. ``finish`` may
+    change the finished file before it appears under its name. Returns sentences about what
     could not be kept; raises OutputError for parts that do not fit together, CorruptMedia for a damaged one, DiskFull
     and OutputNotWritable; then ``output`` is untouched.
     """
     found = _parts(parts)
     _check_alike(found)
     tracks, notices = _common_tracks(found)
+    kept = {**found[0].tags, **(tags or {})}
+    remove_stale(output)
     with replacing(output) as temporary, ExitStack() as stack:
         container = container_of(output)
         clock = _even_clock(found) if container == "avi" else _time_base(found)
         with muxing_errors(output):
-            options = muxer_options(container, clock, found[0].tags)
+            options = muxer_options(container, clock, kept)
             target = stack.enter_context(
                 av.open(str(temporary.absolute()), "w", format=CONTAINERS[container].muxer, options=options)
             )
-            target.metadata.update(found[0].tags)
+            target.metadata.update(kept)
             streams = [_pictures(target, found, clock, stack)]
             streams += [_sound(target, found, track, stack) for track in range(tracks)]
             target.start_encoding()
             for packet in heapq.merge(*streams, key=_moment):
                 target.mux(packet)
+            stack.close()
+        if finish is not None:
+            finish(temporary)
     return notices
 
 
