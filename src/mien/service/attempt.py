@@ -31,32 +31,41 @@ TOLD_EVERY: Final = 0.5
 PRUNED_EVERY: Final = 100
 
 
-class Attempt:
-    """A run that has begun. All writes go through it; they raise JobBusy once another run has begun."""
+class Stoppable:
+    """Work for a job that may have to stop: ``cancel`` is set then, and ``why`` says the reason."""
 
-    def __init__(self, store: DatabaseStore, events: Events, row: JobRow, deadline: float) -> None:
-        """``deadline`` is on the monotonic clock."""
-        self._store = store
-        self._events = events
-        self.row = row
-        self.fence = row.fence
+    def __init__(self, job: str, fence: int | None, deadline: float) -> None:
+        """``fence`` None: whichever run of the job is under way; ``deadline`` is on the monotonic clock."""
+        self.job = job
+        self.fence = fence
         self.deadline = deadline
         self.cancel = Cancel()
         self._why: Why | None = None
         self._lock = threading.Lock()
-        self._told_at = 0.0
-        self._told = 0
 
     @property
     def why(self) -> Why | None:
-        """Why the run has to stop; None while it may go on."""
+        """Why the work has to stop; None while it may go on."""
         return self._why
 
     def stop(self, why: Why) -> None:
-        """Ask the run to stop; the first reason counts."""
+        """Ask the work to stop; the first reason counts."""
         with self._lock:
             self._why = self._why or why
         self.cancel.set()
+
+
+class Attempt(Stoppable):
+    """A run that has begun. All writes go through it; they raise JobBusy once another run has begun."""
+
+    def __init__(self, store: DatabaseStore, events: Events, row: JobRow, deadline: float) -> None:
+        """``deadline`` is on the monotonic clock."""
+        super().__init__(row.id, row.fence, deadline)
+        self._store = store
+        self._events = events
+        self.row = row
+        self._told_at = 0.0
+        self._told = 0
 
     def change(
         self,

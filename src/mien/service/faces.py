@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -16,6 +17,8 @@ from mien.service.settings import ServiceSettings
 from mien.service.steps import StepDone, StepTask
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from mien.pipeline.progress import Cancel, Report
     from mien.pipeline.step import Result, Step
 
@@ -34,8 +37,11 @@ class Runs(Protocol):
 class Share(Protocol):
     """Lets other workers do parts of a video."""
 
-    def __call__(self, task: StepTask, step: Step) -> None:
-        """Bring what parts others make into the work folder; does nothing where there is nothing to share."""
+    def __call__(self, task: StepTask, step: Step) -> AbstractContextManager[None]:
+        """Bring the parts that others make into the work folder, where there is something to share.
+
+        They are needed until the end of the block.
+        """
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,14 @@ class FaceSteps:
     engine: Callable[[], Runs]
     keys: Callable[[], Collection[str]]
     settings: ServiceSettings
-    share: Share = lambda task, step: None
+    share: Share = lambda task, step: nullcontext()
 
     def run(self, task: StepTask) -> StepDone:
         """Do a step."""
         step = self.step_of(task)
-        if task.target_media.get("kind") == "video":
-            self.share(task, step)
-        result = self.engine().run(step, on_progress=task.report, cancel=task.cancel)
+        is_video = task.target_media.get("kind") == "video"
+        with self.share(task, step) if is_video else nullcontext():
+            result = self.engine().run(step, on_progress=task.report, cancel=task.cancel)
         return StepDone(
             files=(result.output, *_beside(result.output)),
             frames=result.frames,

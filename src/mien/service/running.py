@@ -31,6 +31,14 @@ Finally: TypeAlias = "Callable[[Connection, JobRow], None]"
 """Called in the transaction in which a job ends."""
 
 
+class WrongQueue(Exception):
+    """Raised by a run that finds its work to be that of another queue, such as an address that gave a video."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(queue)
+        self.queue = queue
+
+
 class KindRunner(Protocol):
     """Does the work of one kind of job."""
 
@@ -136,6 +144,8 @@ class Runs:
                 return "completed"
             except (JobBusy, JobMissing):
                 raise
+            except WrongQueue as better:
+                return self._again(attempt, None, 0.0, queue=better.queue)
             except Exception as error:  # the border of a run: the job fails, others go on
                 return self._stopped(attempt, error)
 
@@ -161,10 +171,10 @@ class Runs:
         self._end(attempt, lambda job: states.fail(_step_failed(job, failure), failure), "failed", failure)
         return "failed"
 
-    def _again(self, attempt: Attempt, failure: Failure | None, pause: float) -> str:
+    def _again(self, attempt: Attempt, failure: Failure | None, pause: float, **more: Any) -> str:
         """Put the job back into the queue; a run that only had to make room does not count as a try."""
         data: dict[str, Any] = {"status": "queued", "attempt": attempt.fence}
-        columns: dict[str, Any] = {"tries": attempt.row.tries - 1}
+        columns: dict[str, Any] = {"tries": attempt.row.tries - 1, **more}
         if failure is not None:
             data |= {"retry_in": round(pause, 1), "failure": failure.message}
             columns = {"not_before": self.clock() + pause}

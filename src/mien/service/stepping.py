@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from mien.jobs import states
 from mien.jobs.job import Finished, Job, JobStep
 from mien.service.assets import Asset
 from mien.service.attempt import Attempt
+from mien.service.lanes import PICTURES, VIDEOS
 from mien.service.outputs import Known, named_output
 from mien.service.requests import OutputRequest
+from mien.service.running import WrongQueue
 from mien.service.scratch import RESULT, Inputs, Keeps, lost_results
 from mien.service.steps import StepDone, StepRunners, StepTask, runner_for
 
@@ -24,12 +26,17 @@ class Stores(Keeps, Protocol):
         """Put a file into the storage and give it to its owner."""
 
 
+Measure: TypeAlias = Callable[[JobStep, Mapping[str, Any], StepDone], None]
+"""Told of each step that was done, with what is known of its target."""
+
+
 @dataclass(frozen=True)
 class Steps:
     """A KindRunner for jobs that are steps."""
 
     assets: Stores
     runners: StepRunners
+    measure: Measure = lambda step, media, done: None
 
     def run(self, attempt: Attempt, folder: Path) -> None:
         """Do all steps that have no result."""
@@ -64,6 +71,8 @@ class Steps:
             job = attempt.row.job
             step = job.steps[index]
             target = inputs.media_of(step.target_path, job)
+            if target is not None and target.kind == "video" and attempt.row.queue == PICTURES:
+                raise WrongQueue(VIDEOS)
             name = _name(step, target, index)
             output = folder / "out" / name
             output.parent.mkdir()
@@ -82,6 +91,7 @@ class Steps:
             done = runner_for(self.runners, attempt.row, step).run(task)
         attempt.cancel.raise_if_set()
         self._keep(attempt, index, done)
+        self.measure(task.step, task.target_media, done)
 
     def _fetch(self, attempt: Attempt, index: int, inputs: Inputs) -> None:
         """Bring what is given by address, once: whoever runs the step again, or a part of it, finds assets."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from mien.db import Database
 from mien.errors import DatabaseUnavailable
-from mien.service.attempt import Attempt, Why
+from mien.service.attempt import Stoppable, Why
 
 EVERY: Final = 0.3
 """Seconds between two looks."""
@@ -21,7 +21,7 @@ class Watch:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._attempts: set[Attempt] = set()
+        self._attempts: set[Stoppable] = set()
         self._lock = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -32,7 +32,7 @@ class Watch:
             self._closing = False
 
     @contextmanager
-    def over(self, attempt: Attempt) -> Iterator[None]:
+    def over(self, attempt: Stoppable) -> Iterator[None]:
         """Watch over a run for the length of the block."""
         with self._lock:
             self._attempts.add(attempt)
@@ -88,24 +88,27 @@ class Watch:
                 self._look(attempts)
             time.sleep(EVERY)
 
-    def _look(self, attempts: tuple[Attempt, ...]) -> None:
+    def _look(self, attempts: tuple[Stoppable, ...]) -> None:
         import sqlalchemy as sa
 
         from mien.db.tables import jobs
 
-        columns = (jobs.c.id, jobs.c.fence, jobs.c.cancel_requested)
-        query = sa.select(*columns).where(jobs.c.id.in_([attempt.row.id for attempt in attempts]))
+        columns = (jobs.c.id, jobs.c.status, jobs.c.fence, jobs.c.cancel_requested)
+        query = sa.select(*columns).where(jobs.c.id.in_([attempt.job for attempt in attempts]))
         with self._database.read() as connection:
-            known = {id: (fence, canceled) for id, fence, canceled in connection.execute(query)}
+            known = {id: tuple(rest) for id, *rest in connection.execute(query)}
         for attempt in attempts:
-            why = _why(attempt, known.get(attempt.row.id))
+            why = _why(attempt, known.get(attempt.job))
             if why is not None:
                 attempt.stop(why)
 
 
-def _why(attempt: Attempt, known: tuple[int, bool] | None) -> Why | None:
-    if known is None or known[0] != attempt.fence:
+def _why(attempt: Stoppable, known: tuple[str, int, bool] | None) -> Why | None:
+    if known is None:
         return "overtaken"
-    if known[1]:
+    status, fence, cancel_requested = known
+    if attempt.fence not in (None, fence):
+        return "overtaken"
+    if cancel_requested or status not in ("queued", "running"):
         return "canceled"
     return "late" if time.monotonic() > attempt.deadline else None

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -102,11 +101,6 @@ class Jobs:
         self.watch = watch or Watch(database)
         self.dispatcher = Dispatcher(self.store, engine, lambda row: queue_of(row, assets))
 
-    @cached_property
-    def folder(self) -> Path:
-        """For files on the way, on this machine."""
-        return self._settings.data_folder() / "scratch" / "runs"
-
     def nudge(self, rows: Sequence[JobRow]) -> None:
         """Hand over jobs that were just stored, and take those out of the queue that were canceled.
 
@@ -140,14 +134,14 @@ class Jobs:
         self.dispatcher.start(DISPATCH_EVERY if self._role != "api" else 1.0, self._failed("dispatcher"))
 
     def _begin_work(self, id: str, heart: Heart) -> None:
-        clear_abandoned(self.folder)
+        clear_abandoned(runs_folder(self._settings))
         self.watch.open()
         runs = Runs(
             store=self.store,
             events=self._events,
             settings=self._settings,
             kinds=self._kinds,
-            folder=self.folder,
+            folder=runs_folder(self._settings),
             worker=id,
             watch=self.watch,
             on_end=self._hooks.on_end,
@@ -241,6 +235,11 @@ class Jobs:
             "since": time.time(),
             **self._info(),
         }
+
+
+def runs_folder(settings: ServiceSettings) -> Path:
+    """For files of runs on the way, on this machine."""
+    return settings.data_folder() / "scratch" / "runs"
 
 
 def _unique_id() -> str:
