@@ -57,7 +57,7 @@ def begin(scope: Mapping[str, Any]) -> Visit:
     return Visit(
         request_id=given if _REQUEST_ID.match(given) else f"req_{secrets.token_hex(10)}",
         method=scope.get("method", "WEBSOCKET"),
-        path=scope["path"],
+        path=_path_of(scope),
         headers=headers,
         address=client[0] if client else "local",
         secure=scope["scheme"] in ("https", "wss"),
@@ -79,3 +79,10 @@ def session_of(visit: Visit) -> str | None:
         if name == SESSION_COOKIE and value:
             return value
     return None
+
+
+def _path_of(scope: Mapping[str, Any]) -> str:
+    """The path below ``root_path``, as routes see it: what a proxy keeps of its own prefix hides nothing."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and (path == root or path.startswith(f"{root}/")) else path

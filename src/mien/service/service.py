@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mien.db import Database, open_database
-from mien.errors import DatabaseUnavailable
-from mien.jobs.database import DatabaseStore
+from mien.errors import DatabaseUnavailable, MienError
+from mien.jobs.dbos_engine import DbosEngine
 from mien.service.access import Access
+from mien.service.accounts import Accounts
+from mien.service.assets import Assets, fetch_settings
 from mien.service.counters import Counters
+from mien.service.desk import Desk
+from mien.service.downloads import Downloads
+from mien.service.events import Events
+from mien.service.faces import FaceSteps
 from mien.service.health import Health
 from mien.service.idempotency import Idempotency
 from mien.service.keys import Keys
 from mien.service.limits import Limits
 from mien.service.logs import open_log
 from mien.service.periodic import Periodic
+from mien.service.running import KindRunner
 from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
-from mien.service.system import System
+from mien.service.stepping import Steps
+from mien.service.system import System, memory
+from mien.service.uploads import Uploads
 from mien.service.usage import Usage
+from mien.service.worker import Hooks, Jobs, Role
 from mien.settings import Settings
 from mien.storage import Chain, StorageSettings, open_storage
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from mien.jobs.rows import JobRow
     from mien.models import ModelStore
     from mien.pipeline.engine import Engine
     from mien.service.logs import Log
@@ -38,7 +52,10 @@ LATER = 600.0
 
 
 class Service:
-    """All parts of the service over one database and one chain of storages. A context manager."""
+    """All parts of the service over one database and one chain of storages. A context manager.
+
+    Nothing runs beside requests until ``start``. ``engine`` makes the face engine of this process, on first use.
+    """
 
     def __init__(
         self,
@@ -47,39 +64,82 @@ class Service:
         database: Database,
         storage: Chain,
         log: Log,
+        engine: Callable[[Settings], Engine] | None = None,
     ) -> None:
         self.settings = settings
-        self.engine_settings = engine_settings
+        self.engine_settings = engine_settings.model_copy(
+            update={"max_pixels": min(engine_settings.max_pixels, settings.max_pixels)}
+        )
         self.database = database
         self.storage = storage
         self.log = log
-        self.store = DatabaseStore(database)
+        self.stopping = False
+        """Whether the service takes no new work any more."""
+        self._make_engine = engine or _engine
+        self._lock = threading.RLock()
+        self._ends = ExitStack()
+        self._compose_access()
+        self._compose_jobs()
+        self._chores = self._make_chores()
+
+    def _compose_access(self) -> None:
+        database, settings = self.database, self.settings
         self.keys = Keys(database)
         self.sessions = Sessions(database, self.keys)
         self.access = Access(settings, self.keys, self.sessions)
         self.usage = Usage(database)
         self.limits = Limits(database, settings, self.usage)
         self.idempotency = Idempotency(database)
+
+    def _compose_jobs(self) -> None:
+        database, settings, engine_settings = self.database, self.settings, self.engine_settings
         self.counters = Counters(database)
-        self.health = Health(settings, engine_settings, database, self.store, storage, lambda: self.models)
-        self.system = System(settings, engine_settings, database, storage, lambda: self.models)
-        self.stopping = False
-        """Whether the service takes no new work any more."""
-        self._chores = self._make_chores()
-        self._lock = threading.Lock()
-        self._ends = ExitStack()
+        self.events = Events(database)
+        self.assets = Assets(database, self.storage, settings)
+        self.uploads = Uploads(database, self.storage, self.assets, settings)
+        self.jobs = Jobs(
+            settings,
+            database,
+            self.events,
+            self.assets,
+            DbosEngine(database),
+            self._kinds(),
+            hooks=Hooks(on_end=self._on_end, on_ended=self._on_ended, on_error=self._on_error),
+            info=self._info,
+        )
+        self.store = self.jobs.store
+        self.desk = Desk(
+            settings,
+            engine_settings,
+            self.store,
+            self.assets,
+            self.limits,
+            engine=lambda: self.engine,
+            on_change=self._on_change,
+            nudge=self.jobs.nudge,
+            check_webhook=self._check_webhook,
+        )
+        self.health = Health(
+            settings, engine_settings, database, self.store, self.storage, lambda: self.models
+        )
+        self.system = System(settings, engine_settings, database, self.storage, lambda: self.models)
 
-    @cached_property
-    def _made_engine(self) -> Engine:
-        from mien.pipeline.engine import Engine
-
-        return self._ends.enter_context(Engine(self.engine_settings))
+    def _kinds(self) -> Mapping[str, KindRunner]:
+        faces = FaceSteps(lambda: self.engine, lambda: self._option_keys, self.settings)
+        steps = Steps(self.assets, {"local": faces})
+        return {"faces": steps, "download": Downloads(self.settings, self.engine_settings)}
 
     @property
     def engine(self) -> Engine:
-        """The engine that finds faces and makes previews in this process; made on first use."""
+        """The face engine of this process; made on first use."""
         with self._lock:
             return self._made_engine
+
+    @cached_property
+    def _made_engine(self) -> Engine:
+        # Jobs have records of their own in the audit log, one for all their steps.
+        settings = self.engine_settings.model_copy(update={"audit_log": None})
+        return self._ends.enter_context(self._make_engine(settings))
 
     @cached_property
     def models(self) -> ModelStore:
@@ -88,6 +148,12 @@ class Service:
 
         return ModelStore(self.engine_settings, load_catalogue())
 
+    @cached_property
+    def _option_keys(self) -> frozenset[str]:
+        from mien.options import declared
+
+        return frozenset(item.key for group in self.desk.checker.groups for item in declared(group))
+
     def ping(self) -> None:
         """Ask the database for a sign of life. Raises DatabaseUnavailable."""
         import sqlalchemy as sa
@@ -95,22 +161,32 @@ class Service:
         with self.database.read() as connection:
             connection.execute(sa.select(1))
 
-    def start(self) -> None:
-        """Begin what goes on beside requests."""
+    def start(self, role: Role | None = None) -> None:
+        """Take part as ``role`` (that of the settings when None): run jobs, or only hand them over.
+
+        Raises JobError when a worker runs in this process already, OptionError, DatabaseUnavailable.
+        """
+        self.jobs.start(role)
         self._chores.start()
 
-    def stop(self) -> None:
-        """End what was started, in order; may be called when nothing was."""
-        self.stopping = True
-        self._chores.stop()
+    def stop(self, seconds: float | None = None) -> bool:
+        """Finish in the time of the settings, hand the rest back; may be called when nothing was started.
 
-    def _make_chores(self) -> Periodic:
-        chores = Periodic(self.log)
-        chores.add("usage", SOON, self.usage.flush)
-        chores.add("counters", SOON, self.counters.flush)
-        chores.add("rates", LATER, self.limits.rates.prune)
-        chores.add("idempotency", LATER, self.idempotency.prune)
-        return chores
+        Returns whether all runs have ended; if not, the process should end, and others take up its jobs.
+        """
+        self.stopping = True
+        clean = self.jobs.stop(seconds)
+        self._chores.stop()
+        return clean
+
+    def close(self) -> None:
+        """Stop at once, write what is still in memory, let go of models and connections."""
+        with ExitStack() as ends:
+            ends.callback(self.database.close)
+            ends.callback(self._ends.close)
+            ends.callback(self._flush)
+            ends.callback(self.jobs.close)
+            self.stop(0)
 
     def __enter__(self) -> Service:
         return self
@@ -120,15 +196,56 @@ class Service:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Stop, write what is still in memory, let go of models and connections."""
-        self.stop()
-        with ExitStack() as ends:
-            ends.callback(self.database.close)
-            ends.callback(self._ends.close)
-            with suppress(DatabaseUnavailable):
-                self.usage.flush()
-                self.counters.flush()
+    def _make_chores(self) -> Periodic:
+        chores = Periodic(self.log)
+        chores.add("usage", SOON, self.usage.flush)
+        chores.add("counters", SOON, self.counters.flush)
+        chores.add("rates", LATER, self.limits.rates.prune)
+        chores.add("idempotency", LATER, self.idempotency.prune)
+        return chores
+
+    def _flush(self) -> None:
+        with suppress(DatabaseUnavailable):
+            self.usage.flush()
+            self.counters.flush()
+
+    def _on_change(self, connection: Connection, row: JobRow) -> None:
+        """In the transaction of each change that a client makes of a job's state."""
+        if row.has_ended:
+            self._on_end(connection, row)
+
+    def _on_end(self, connection: Connection, row: JobRow) -> None:
+        """In the transaction in which a job ends."""
+        seconds = sum(float(result.get("seconds") or 0.0) for result in row.results)
+        if seconds:
+            self.usage.add(connection, row.owner, compute_seconds=seconds)
+        self.counters.job_changed(connection, row)
+
+    def _on_ended(self, row: JobRow) -> None:
+        failure = row.job.failure
+        self.log.info("job_ended", job=row.id, status=row.status, code=failure and failure.code)
+        if self.engine_settings.audit_log is not None:
+            try:
+                Accounts(self.engine_settings.audit_log).record(row)
+            except MienError as error:
+                self.log.error("audit_failed", job=row.id, reason=str(error))
+
+    def _on_error(self, what: str, error: BaseException) -> None:
+        if isinstance(error, MienError):
+            self.log.warning("work_failed", what=what, code=error.code, reason=str(error))
+        else:
+            self.log.error("work_failed", what=what, exc_info=error)
+
+    def _info(self) -> Mapping[str, Any]:
+        settings = self.engine_settings
+        return {"providers": list(settings.providers), "memory": memory()}
+
+    def _check_webhook(self, url: str) -> None:
+        from mien.fetch.urls import read_url
+
+        schemes = ("https", "http") if self.settings.webhook_allow_http else ("https",)
+        rules = fetch_settings(self.settings).model_copy(update={"schemes": schemes})
+        read_url(url, rules)
 
 
 def open_service(
@@ -152,3 +269,9 @@ def open_service(
     log = open_log(settings, log_to)
     storage = open_storage(storage_settings)
     return Service(settings, engine_settings, open_database(settings.database()), storage, log)
+
+
+def _engine(settings: Settings) -> Engine:
+    from mien.pipeline.engine import Engine
+
+    return Engine(settings)
