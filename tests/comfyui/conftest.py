@@ -19,8 +19,8 @@ def quick() -> ComfySettings:
     return ComfySettings(
         poll_seconds=0.3,
         poll_fast_seconds=0.05,
-        lost_seconds=0.4,
-        unclear_seconds=0.3,
+        lost_seconds=0.25,
+        unclear_seconds=0.2,
         reconnect_seconds=30,
         cancel_seconds=30,
         cancel_repeat_seconds=0.1,

@@ -90,10 +90,12 @@ def test_progress_rises_names_nodes_carries_previews_and_stays_below_one(run: Ru
     run(steps(20, 0.05), on_progress=seen.append)
     shares = [progress.share for progress in seen]
     assert shares == sorted(shares)
-    assert 0 < len(set(shares)) and shares[-1] < 1
+    assert len(set(shares)) > 0
+    assert shares[-1] < 1
     assert any(progress.node == "ProbeSteps" for progress in seen)
     previews = [progress for progress in seen if progress.preview]
-    assert previews and all(progress.preview_type == "image/jpeg" for progress in previews)
+    assert previews
+    assert all(progress.preview_type == "image/jpeg" for progress in previews)
     assert all((progress.preview or b"").startswith(b"\xff\xd8") for progress in previews)
 
 
@@ -129,7 +131,8 @@ def test_neither_graph_nor_history_stay_behind(run: Run, comfy: FakeComfyUI) -> 
     result = run()
     assert comfy.life.prompts.history() == {}
     path = result.outputs[0].path
-    assert path is not None and b"ProbeSteps" not in path.read_bytes()
+    assert path is not None
+    assert b"ProbeSteps" not in path.read_bytes()
     (written,) = comfy.folders.folder("output").rglob("*.png")
     assert b"ProbeSteps" in written.read_bytes()
 
@@ -143,7 +146,9 @@ def test_success_is_not_the_end_before_the_history_has_it(run: Run, comfy: FakeC
     assert len(ran(comfy)) == 1
 
 
-@pytest.mark.parametrize(("kind", "after"), [("execution_start", 0), ("progress", 1), ("execution_success", 0)])
+@pytest.mark.parametrize(
+    ("kind", "after"), [("execution_start", 0), ("progress", 1), ("execution_success", 0)]
+)
 def test_a_socket_may_break_at_any_time(run: Run, comfy: FakeComfyUI, kind: str, after: int) -> None:
     comfy.when(kind, comfy.drop_sockets, after=after)
     assert len(run().outputs) == 1
@@ -165,7 +170,9 @@ def test_a_socket_is_opened_again_and_brings_progress_again(run: Run, comfy: Fak
 
 def test_a_registration_that_an_older_socket_takes_away_does_not_matter(run: Run, comfy: FakeComfyUI) -> None:
     def steal(prompt_id: str, client_id: str) -> None:
-        other = websockets.sync.client.connect(f"{comfy.url.replace('http', 'ws')}/ws?clientId={client_id}", proxy=None)
+        other = websockets.sync.client.connect(
+            f"{comfy.url.replace('http', 'ws')}/ws?clientId={client_id}", proxy=None
+        )
         with other:
             other.recv(timeout=30)
 
@@ -188,10 +195,13 @@ def test_messages_may_come_in_another_order(run: Run, comfy: FakeComfyUI) -> Non
 
 def test_a_socket_that_nobody_reads_stops_messages_and_not_the_run(run: Run, comfy: FakeComfyUI) -> None:
     address = f"{comfy.url.replace('http', 'ws')}/ws?clientId=stalled"
-    graph = steps(400, 0.0, preview=True)
-    graph["1"]["inputs"].update(width=512, height=512)
-    with websockets.sync.client.connect(address, proxy=None, max_queue=1, close_timeout=1):
-        assert len(run(graph).outputs) == 1
+    with websockets.sync.client.connect(address, proxy=None, max_queue=1, max_size=None, close_timeout=0.1):
+        until(lambda: comfy.life.sockets.opened)
+        for _ in range(64):
+            comfy.life.sockets.send("noise", {"text": "x" * (1 << 20)}, None)
+        seen: list[ComfyProgress] = []
+        assert len(run(on_progress=seen.append).outputs) == 1
+        assert [progress.done for progress in seen] == [0.0]
 
 
 # The instance forgets.
@@ -201,14 +211,17 @@ def test_a_restart_during_the_run_begins_it_again_under_a_new_id(run: Run, comfy
     comfy.when("progress", lambda: in_background(comfy.restart))
     told: list[str] = []
     result = run(steps(30, 0.05), on_submitted=lambda prompt, client: told.append(prompt))
-    assert len(told) == 2 and result.prompt_id == told[1] and result.attempt == 1
+    assert len(told) == 2
+    assert result.prompt_id == told[1]
+    assert result.attempt == 1
     assert len(result.outputs) == 1
 
 
 def test_a_prompt_that_vanishes_from_the_queue_is_submitted_again(run: Run, comfy: FakeComfyUI) -> None:
     comfy.faults.vanishing_prompts = 1
     result = run()
-    assert result.attempt == 1 and ran(comfy) == [result.prompt_id]
+    assert result.attempt == 1
+    assert ran(comfy) == [result.prompt_id]
 
 
 def test_a_history_that_is_cleared_begins_the_run_again(run: Run, comfy: FakeComfyUI) -> None:
@@ -223,7 +236,9 @@ def test_what_is_lost_every_time_is_given_up(run: Run, comfy: FakeComfyUI) -> No
     assert comfy.requests.count(("POST", "/prompt")) == 3
 
 
-def test_an_instance_that_ends_for_good_is_given_up(comfy: FakeComfyUI, quick: ComfySettings, into: Path) -> None:
+def test_an_instance_that_ends_for_good_is_given_up(
+    comfy: FakeComfyUI, quick: ComfySettings, into: Path
+) -> None:
     comfy.when("progress", lambda: in_background(comfy.crash))
     with (
         ComfyInstance(comfy.url, tuned(quick, reconnect_seconds=0.5)) as instance,
@@ -232,13 +247,18 @@ def test_an_instance_that_ends_for_good_is_given_up(comfy: FakeComfyUI, quick: C
         instance.run(steps(30, 0.05), into=into, job_id="job")
 
 
-def test_an_instance_that_stops_answering_is_given_up(comfy: FakeComfyUI, quick: ComfySettings, into: Path) -> None:
+def test_an_instance_that_stops_answering_is_given_up(
+    comfy: FakeComfyUI, quick: ComfySettings, into: Path
+) -> None:
     def fall_silent() -> None:
         comfy.faults.silent = True
 
     comfy.when("progress", fall_silent)
     settings = tuned(quick, reconnect_seconds=0.5, answer_seconds=0.5)
-    with ComfyInstance(comfy.url, settings) as instance, pytest.raises(ComfyUnreachable, match="did not answer"):
+    with (
+        ComfyInstance(comfy.url, settings) as instance,
+        pytest.raises(ComfyUnreachable, match="did not answer"),
+    ):
         instance.run(steps(5, 0.05), into=into, job_id="job")
 
 
@@ -253,7 +273,8 @@ def test_a_slow_instance_is_waited_for(run: Run, comfy: FakeComfyUI) -> None:
 def test_a_500_on_submission_leads_to_a_look_and_not_to_a_repeat(run: Run, comfy: FakeComfyUI) -> None:
     comfy.faults.failing_submits = 1
     assert run().attempt == 0
-    assert comfy.requests.count(("POST", "/prompt")) == 1 and len(ran(comfy)) == 1
+    assert comfy.requests.count(("POST", "/prompt")) == 1
+    assert len(ran(comfy)) == 1
 
 
 def test_a_submission_whose_answer_is_lost_is_found(run: Run, comfy: FakeComfyUI) -> None:
@@ -265,14 +286,16 @@ def test_a_submission_whose_answer_is_lost_is_found(run: Run, comfy: FakeComfyUI
 def test_a_500_that_queued_nothing_is_submitted_again_under_a_new_id(run: Run, comfy: FakeComfyUI) -> None:
     comfy.faults.refused_submits = 1
     result = run()
-    assert result.attempt == 1 and ran(comfy) == [result.prompt_id]
+    assert result.attempt == 1
+    assert ran(comfy) == [result.prompt_id]
 
 
 def test_a_graph_that_is_taken_in_part_is_refused_and_removed(run: Run, comfy: FakeComfyUI) -> None:
     graph = steps(400, 0.05) | {"9": node("SaveImage", "Second picture", images=["1", 0])}
     with pytest.raises(WorkflowInvalid, match=r"filename_prefix of Second picture \(node 9\) is missing"):
         run(graph)
-    assert comfy.life.prompts.remaining() == 0 and comfy.life.prompts.history() == {}
+    assert comfy.life.prompts.remaining() == 0
+    assert comfy.life.prompts.history() == {}
 
 
 def test_a_refusal_names_node_and_input_and_no_path(run: Run) -> None:
@@ -287,7 +310,9 @@ def test_a_refusal_names_node_and_input_and_no_path(run: Run) -> None:
 
 
 def test_a_node_that_fails_is_named_and_nothing_private_is_told(run: Run, comfy: FakeComfyUI) -> None:
-    comfy.faults.failing_nodes["ProbeSteps"] = "no such file: '/home/someone/model.ckpt' key sk-verysecret123\nmore"
+    comfy.faults.failing_nodes["ProbeSteps"] = (
+        "no such file: '/home/someone/model.ckpt' key sk-verysecret123\nmore"
+    )
     graph = steps() | {"7": node("PreviewImage", images=["1", 0])}
     graph["2"]["_meta"] = {"title": "Sampler"}
     with pytest.raises(NodeFailed) as caught:
@@ -314,7 +339,7 @@ def test_a_branch_that_is_blocked_says_why(run: Run) -> None:
         "2": node("ProbeBlock", image=["1", 0], message="not allowed"),
         "3": node("SaveImage", images=["2", 0], filename_prefix="x"),
     }
-    with pytest.raises(ComfyError, match="a node blocked it: .*not allowed"):
+    with pytest.raises(ComfyError, match=r"a node blocked it: .*not allowed"):
         run(graph)
     result = run(graph | {"4": node("SaveImage", images=["1", 0], filename_prefix="y")})
     assert [output.node for output in result.outputs] == ["4"]
@@ -339,17 +364,22 @@ def test_outputs_of_all_kinds_are_told_by_their_content(run: Run) -> None:
     found: dict[str, list[Any]] = {}
     for output in run(graph).outputs:
         found.setdefault(output.node, []).append(output)
-    assert len(found["2"]) == 4 and "9" not in found
+    assert len(found["2"]) == 4
+    assert "9" not in found
     assert [(one.media, one.format, one.kind) for one in found["4"]] == [("video", "mp4", "images")]
-    assert found["7"][0].media == "audio" and found["5"][0].format == "webp"
-    assert found["8"][0].text == "said" and found["8"][0].path is None
+    assert found["7"][0].media == "audio"
+    assert found["5"][0].format == "webp"
+    assert found["8"][0].text == "said"
+    assert found["8"][0].path is None
     paths = [output.path for outputs in found.values() for output in outputs if output.path]
-    assert len(set(paths)) == len(paths) and all(path.stat().st_size for path in paths)
+    assert len(set(paths)) == len(paths)
+    assert all(path.stat().st_size for path in paths)
 
 
 def test_previews_are_results_when_there_is_nothing_else(run: Run) -> None:
     (output,) = run({"1": empty(), "2": node("PreviewImage", images=["1", 0])}).outputs
-    assert output.type == "temp" and output.format == "png"
+    assert output.type == "temp"
+    assert output.format == "png"
 
 
 def test_a_run_without_any_result_is_a_failure(quick: ComfySettings, into: Path) -> None:
@@ -392,7 +422,8 @@ def test_cancel_while_waiting(run: Run, comfy: FakeComfyUI) -> None:
     cancel = Cancel()
     with pytest.raises(Canceled):
         run(cancel=cancel, on_submitted=lambda prompt, client: cancel.set())
-    assert comfy.life.prompts.remaining() == 0 and ran(comfy) == []
+    assert comfy.life.prompts.remaining() == 0
+    assert ran(comfy) == []
 
 
 @pytest.mark.parametrize(("version"), ["0.3.64", "0.25.0", "0.33.0"])
@@ -408,14 +439,16 @@ def test_a_cancel_that_is_lost_is_sent_again(run: Run, comfy: FakeComfyUI) -> No
     comfy.faults.lost_interrupts = 2
     with pytest.raises(Canceled):
         run(steps(2000, 0.05), cancel=cancel_at(comfy, "execution_start"))
-    assert comfy.faults.lost_interrupts == 0 and comfy.life.prompts.remaining() == 0
+    assert comfy.faults.lost_interrupts == 0
+    assert comfy.life.prompts.remaining() == 0
 
 
 def test_a_deaf_node_delays_a_cancel(run: Run, comfy: FakeComfyUI) -> None:
     cancel = cancel_at(comfy, "executing", 1)
     with pytest.raises(Canceled) as caught:
         run(deaf(1.0), cancel=cancel)
-    assert not isinstance(caught.value, Unheeded) and comfy.life.prompts.remaining() == 0
+    assert not isinstance(caught.value, Unheeded)
+    assert comfy.life.prompts.remaining() == 0
 
 
 def test_a_cancel_in_the_last_node_comes_too_late_and_drops_the_result(run: Run, comfy: FakeComfyUI) -> None:
@@ -495,7 +528,8 @@ def test_a_run_that_goes_on_is_adopted_and_not_run_twice(run: Run, comfy: FakeCo
     until(lambda: ran(comfy))
     seen: list[ComfyProgress] = []
     result = run(graph, resume=resume, on_progress=seen.append)
-    assert result.prompt_id == resume[0] and ran(comfy) == [resume[0]]
+    assert result.prompt_id == resume[0]
+    assert ran(comfy) == [resume[0]]
     assert seen[-1].done > 1
 
 
@@ -509,7 +543,8 @@ def test_a_run_that_has_ended_meanwhile_is_adopted(run: Run, comfy: FakeComfyUI)
 
 def test_a_run_that_never_arrived_is_submitted(run: Run, comfy: FakeComfyUI) -> None:
     result = run(resume=("22222222-2222-4222-8222-222222222222", "mien-dead"))
-    assert result.attempt == 1 and ran(comfy) == [result.prompt_id]
+    assert result.attempt == 1
+    assert ran(comfy) == [result.prompt_id]
 
 
 # Old servers, hostile graphs.

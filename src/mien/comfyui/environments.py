@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mien.comfyui.api import Unsent
 from mien.comfyui.follow import OnProgress, Stuck, Unheeded
 from mien.comfyui.graph import Graph, Upload
 from mien.comfyui.instance import ComfyInstance, ComfyResult
@@ -157,8 +158,11 @@ class Environments:
                         resume=(resume.prompt_id, resume.client_id) if resume else None,
                         give_up=member.given_up,
                     )
+                except Unsent as error:
+                    # Nothing has begun: it waits for the instance to come back, or for another.
+                    member.failed(str(error), at_once=True)
                 except _BLAME as error:
-                    self._blame(member, error)
+                    member.failed(str(error), at_once=isinstance(error, Stuck | Unheeded))
                     moved += 1
                     if isinstance(error, Stuck | Unheeded) or moved > self._settings.retries:
                         raise
@@ -241,9 +245,6 @@ class Environments:
                     f"No instance of the ComfyUI environment {environment.settings.name} took the run within"
                     f" {self._settings.start_seconds:.0f} s; the status tells why."
                 )
-
-    def _blame(self, member: Member, error: Exception) -> None:
-        member.failed(str(error), at_once=isinstance(error, Stuck | Unheeded))
 
     def _probe_on(self) -> None:
         while not self._ended.is_set():

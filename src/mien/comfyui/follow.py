@@ -207,6 +207,5 @@ class Follower:
         if isinstance(self._reason, Canceled):
             raise self._unheeded()
         if now - self._silent_since >= self._settings.reconnect_seconds:
-            if isinstance(error, ComfyUnreachable):
-                raise error
+            # Not the error itself: what says that nothing was sent would be wrong here.
             raise ComfyUnreachable(str(error))

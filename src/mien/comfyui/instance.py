@@ -188,9 +188,9 @@ class ComfyInstance:
                 if self.api.look(prompt_id).place != "absent":
                     return
                 looks += 1
-            except ComfyUnreachable:
+            except ComfyUnreachable as error:
                 if waited >= self._settings.reconnect_seconds:
-                    raise
+                    raise ComfyUnreachable(str(error)) from None
             if looks >= 2 and waited >= self._settings.unclear_seconds:
                 # Should it arrive after all, its result is nobody's.
                 with suppress(ComfyError):
@@ -222,7 +222,7 @@ class ComfyInstance:
                 return found.fetch(self.api, reference, number, task.into, self._settings)
             except Missing as error:
                 raise ComfyLost(str(error)) from None
-            except ComfyUnreachable:
+            except ComfyUnreachable as error:
                 if time.monotonic() - began >= self._settings.reconnect_seconds:
-                    raise
+                    raise ComfyUnreachable(str(error)) from None
                 time.sleep(self._settings.poll_fast_seconds)
