@@ -25,6 +25,10 @@ Points: TypeAlias = NDArray[np.float32]
 MediaKind: TypeAlias = Literal["image", "video", "audio"]
 
 
+Place: TypeAlias = tuple[float, ...]
+"""Where the faces are that are followed: their boxes (x1, y1, x2, y2), one after the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle in frame pixels, not clipped to the frame."""

@@ -123,9 +123,9 @@ def make_clip(path: Path, scenes: Collection[Frame]) -> Path:
     return path
 
 
-def colour(image: Frame, left: int) -> str:
-    """What a face was painted with."""
-    middle = image[38:46, left + 8 : left + 16].mean((0, 1))
+def colour(image: Frame, left: int, top: int = 38) -> str:
+    """What a face was painted with, by 8 rows of its middle."""
+    middle = image[top : top + 8, left + 8 : left + 16].mean((0, 1))
     names = {"red": RED, "blue": BLUE, "green": GREEN, "white": WHITE}
     return min(names, key=lambda name: float(np.abs(middle - np.array(names[name])).sum()))
 
@@ -182,19 +182,61 @@ def test_a_preview_knows_the_map(engine: Engine, tmp_path: Path, red: Path, blue
     assert small.selected[0].box.center[0] == pytest.approx(56, abs=1)
 
 
-def test_people_who_change_sides_keep_their_faces(
-    engine: Engine, tmp_path: Path, red: Path, blue: Path
-) -> None:
-    moves = [(20 + 4 * number, 200 - 4 * number) for number in range(40)]
-    clip = make_clip(
-        tmp_path / "clip.mp4", [scene(a) if abs(a - b) < 26 else scene(a, b) for a, b in moves[:20]]
+def walk(frames: int) -> list[tuple[int, int]]:
+    """Left sides of two faces that change sides, one below the other."""
+    return [(10 + 4 * number, 206 - 4 * number) for number in range(frames)]
+
+
+def crossing(frames: int) -> list[Frame]:
+    images = []
+    for upper, lower in walk(frames):
+        image = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
+        image[4:28, upper : upper + 24] = image[44:68, lower : lower + 24] = GREEN
+        images.append(image)
+    return images
+
+
+@pytest.fixture
+def walkers(red: Path, blue: Path) -> tuple[Person, ...]:
+    return (
+        Person(FaceReference(0, Box(206, 44, 230, 68)), (blue,)),
+        Person(FaceReference(0, Box(10, 4, 34, 28)), (red,)),
     )
-    step = Step(clip, tmp_path / "out.mp4", (), ("painter",), {}, (person(200, blue), person(20, red)))
-    result = engine.run(step)
-    for (a, b), image in zip(moves[:20], decoded(step.output), strict=True):
-        if abs(a - b) >= 26:
-            assert (colour(image, a), colour(image, b)) == ("red", "blue")
-    assert result.frames == 20
+
+
+def painted(path: Path) -> list[tuple[str, str]]:
+    """What the upper and the lower face of each frame were painted with."""
+    pairs = zip(walk(49), decoded(path), strict=True)
+    return [(colour(image[:40], upper, 8), colour(image[40:], lower, 12)) for (upper, lower), image in pairs]
+
+
+def test_people_who_change_sides_keep_their_faces_from_part_to_part(
+    engine: Engine, tmp_path: Path, walkers: tuple[Person, ...]
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", crossing(49))
+    step = Step(clip, tmp_path / "out.mp4", (), ("painter",), {}, walkers)
+    assert len(engine.parts(step).frames) > 1
+    assert engine.run(step).faces == 98
+    assert set(painted(step.output)) == {("red", "blue")}
+
+
+def test_parts_that_are_made_alone_know_where_people_are(
+    engine: Engine, tmp_path: Path, walkers: tuple[Person, ...]
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", crossing(49))
+    step = Step(clip, tmp_path / "out.mp4", (), ("painter",), {}, walkers)
+    parts = engine.parts(step)
+    assert not parts.parallel
+    places = engine.scout(step)
+    assert len(places[1] or ()) == 8
+    for index in reversed(range(len(parts.frames))):
+        engine.make_part(step, index, place=places[index])
+    assert engine.run(step).resumed_segments == len(parts.frames)
+    assert set(painted(step.output)) == {("red", "blue")}
+    with pytest.raises(OptionError, match="each of the 2 people"):
+        engine.make_part(
+            Step(clip, tmp_path / "a.mp4", (), ("painter",), {}, walkers[::-1]), 1, place=(1.0,) * 4
+        )
 
 
 def test_after_a_cut_people_are_found_by_their_place(

@@ -53,9 +53,11 @@ class PeopleFollower:
     that box, among those whose tracks were never seen in one frame with the person's.
     """
 
-    def __init__(self, people: Sequence[FaceReference]) -> None:
+    def __init__(self, people: Sequence[FaceReference], places: Sequence[Box] | None = None) -> None:
+        """``places``: where the people were just before this part of a clip."""
         self._people = people
-        self._places = [person.box for person in people]
+        self.places = [person.box for person in people] if places is None else list(places)
+        """Where each person was last; the start for the next part of the same clip."""
         self._tracks: list[int | None] = [None] * len(people)
         self._others: list[set[int]] = [set() for _ in people]
 
@@ -98,12 +100,12 @@ class PeopleFollower:
         def may(place: int, face: Face) -> bool:
             return face.track is None or face.track not in self._others[missing[place]]
 
-        nearest = assign([self._places[number] for number in missing], free, FARTHEST, may)
+        nearest = assign([self.places[number] for number in missing], free, FARTHEST, may)
         return {number: face for number, face in zip(missing, nearest, strict=True) if face is not None}
 
     def _remember(self, faces: Sequence[Face], found: dict[int, Face]) -> None:
         for number, face in found.items():
-            self._places[number], self._tracks[number] = face.box, face.track
+            self.places[number], self._tracks[number] = face.box, face.track
             self._others[number] |= {
                 other.track for other in faces if other.track is not None and other.track != face.track
             }

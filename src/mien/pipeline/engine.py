@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from mien.models import Download
     from mien.pipeline.job import Job, Outcome
     from mien.pipeline.live import LiveSession
-    from mien.pipeline.parts import GivenPlace, Part, Parts, Place
+    from mien.pipeline.parts import GivenPlace, Part, Parts
     from mien.pipeline.scan import Moment
     from mien.safety.signer import Signer
-    from mien.types import Face, Frame
+    from mien.types import Face, Frame, Place
 
 Notice = Callable[[str], None]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mien.faces.neural.following import Following, Seen
 from mien.pipeline.finding import ByPerson, Found
-from mien.types import Box, Frame
+from mien.types import Frame, Place
 
 SECONDS = 0.24
 """Time from one frame that the networks look at to the next …"""
@@ -38,7 +38,7 @@ class BetweenKeys:
         """The faces of a picture."""
         return self.by_person.still(image)
 
-    def clip(self, rate: float, place: Box | None) -> _Clip:
+    def clip(self, rate: float, place: Place | None) -> _Clip:
         """Start on a part of a clip."""
         by_person = self.by_person
         return _Clip(
@@ -53,7 +53,7 @@ class BetweenKeys:
 @dataclass(frozen=True, slots=True)
 class _Clip:
     following: Following
-    place: Box | None = None
+    place: Place | None = None
     needs_place: bool = False
 
     def see(self, image: Frame, index: int) -> Seen:

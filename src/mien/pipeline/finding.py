@@ -17,7 +17,7 @@ from mien.faces.select import Selector, face_at, make_selector, sort_faces
 from mien.media.images import read_image
 from mien.media.sniff import sniff
 from mien.pipeline.plan import Plan
-from mien.types import Box, Face, Frame
+from mien.types import Box, Face, Frame, Place
 
 if TYPE_CHECKING:
     from mien.faces.neural.analyser import Analysis, NeuralAnalyser
@@ -45,8 +45,8 @@ class ClipFinder(Protocol):
     """Looks at the frames of one clip, in their order."""
 
     @property
-    def place(self) -> Box | None:
-        """Where the followed face was last, for the next part of the clip."""
+    def place(self) -> Place | None:
+        """Where the followed faces were last, for the next part of the clip."""
         ...
 
     @property
@@ -85,8 +85,8 @@ class Finder(Protocol):
         """The faces of a picture."""
         ...
 
-    def clip(self, rate: float, place: Box | None) -> ClipFinder:
-        """Start on a part of a clip of ``rate`` frames a second; ``place`` is where the followed face was."""
+    def clip(self, rate: float, place: Place | None) -> ClipFinder:
+        """Start on a part of a clip of ``rate`` frames a second; ``place`` is where the followed faces were."""
         ...
 
 
@@ -124,7 +124,7 @@ class Nothing:
         """No faces."""
         return _NOTHING
 
-    def clip(self, rate: float, place: Box | None) -> Nothing:
+    def clip(self, rate: float, place: Place | None) -> Nothing:
         """Itself."""
         return self
 
@@ -161,7 +161,7 @@ class Following:
         """The faces of a picture."""
         return Found(faces=lambda: self.analyser.faces(image), select=self.selector)
 
-    def clip(self, rate: float, place: Box | None) -> _FollowingClip:
+    def clip(self, rate: float, place: Place | None) -> _FollowingClip:
         """Start on a part of a clip."""
         small = True if self.hold else None
         tracker = self.analyser.tracker(rate, interval=self.interval, small_faces=small)
@@ -169,14 +169,14 @@ class Following:
 
 
 class _FollowingClip:
-    def __init__(self, finder: Following, tracker: Tracker, place: Box | None) -> None:
+    def __init__(self, finder: Following, tracker: Tracker, place: Place | None) -> None:
         self._finder = finder
         self._tracker = tracker
-        self._follower = finder.selector.follow(place)
+        self._follower = finder.selector.follow(None if place is None else Box(*place[:4]))
 
     @property
-    def place(self) -> Box | None:
-        return self._follower.place
+    def place(self) -> Place | None:
+        return None if self._follower.place is None else self._follower.place.as_tuple()
 
     @property
     def needs_place(self) -> bool | None:
@@ -221,7 +221,7 @@ class ByPerson:
             analysis=analysis,
         )
 
-    def clip(self, rate: float, place: Box | None) -> _Frames:
+    def clip(self, rate: float, place: Place | None) -> _Frames:
         """Start on a part of a clip."""
         return _Frames(self)
 
@@ -229,7 +229,7 @@ class ByPerson:
 @dataclass(frozen=True, slots=True)
 class _Frames:
     finder: ByPerson
-    place: Box | None = None
+    place: Place | None = None
     needs_place: bool = False
 
     def see(self, image: Frame, index: int) -> Analysis:

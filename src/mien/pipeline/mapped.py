@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import InputError
+from mien.errors import InputError, OptionError
 from mien.faces.analyser import Observed, Tracker
 from mien.faces.fill import fill
 from mien.faces.options import SelectorOptions
@@ -14,7 +14,7 @@ from mien.faces.people import AT_PLACE, PeopleFollower, assign
 from mien.faces.reference import FaceReference
 from mien.pipeline.finding import ClipFinder, Finder, Following, Found, ReadFrame
 from mien.pipeline.plan import Plan
-from mien.types import Box, Face, Frame
+from mien.types import Box, Face, Frame, Place
 
 if TYPE_CHECKING:
     from mien.faces.neural.analyser import Analysis, NeuralAnalyser
@@ -84,7 +84,7 @@ class ByPlace:
     references: tuple[FaceReference, ...] = ()
     """Where people were found on the frames by which they are named."""
     remembers: bool = True
-    follows: bool = False
+    follows: bool = True
 
     @property
     def lookahead(self) -> int:
@@ -95,11 +95,17 @@ class ByPlace:
         """The faces of a picture."""
         return _still(self.following, self.boxes, image)
 
-    def clip(self, rate: float, place: Box | None) -> _PlaceClip:
-        """Start on a part of a clip; it begins with the boxes of the face map."""
+    def clip(self, rate: float, place: Place | None) -> _PlaceClip:
+        """Start on a part of a clip: where people were, or else with the boxes of the face map.
+
+        Raises OptionError for a place of another number of people.
+        """
+        if place is not None and len(place) != 4 * len(self.references):
+            raise OptionError(f"A place has four numbers for each of the {len(self.references)} people.")
+        places = None if place is None else [Box(*place[at : at + 4]) for at in range(0, len(place), 4)]
         small = True if self.following.hold else None
         tracker = self.following.analyser.tracker(rate, interval=self.following.interval, small_faces=small)
-        return _PlaceClip(self.following, tracker, PeopleFollower(self.references))
+        return _PlaceClip(self.following, tracker, PeopleFollower(self.references, places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +113,12 @@ class _PlaceClip:
     finder: Following
     tracker: Tracker
     follower: PeopleFollower
-    place: Box | None = None
-    needs_place: bool = False
+    needs_place: bool = True
+    """Who is who is told by where they were."""
+
+    @property
+    def place(self) -> Place:
+        return tuple(side for box in self.follower.places for side in box.as_tuple())
 
     def see(self, image: Frame, index: int) -> Observed:
         return self.tracker.update(image, index)
@@ -156,7 +166,7 @@ class ByIdentity:
         """The faces of a picture."""
         return _still(self.finder, self.boxes, image)
 
-    def clip(self, rate: float, place: Box | None) -> _IdentityClip:
+    def clip(self, rate: float, place: Place | None) -> _IdentityClip:
         """Start on a part of a clip."""
         return _IdentityClip(self.finder.clip(rate, None), self.selector)
 
@@ -165,7 +175,7 @@ class ByIdentity:
 class _IdentityClip:
     clip: ClipFinder
     selector: PeopleSelector
-    place: Box | None = None
+    place: Place | None = None
     needs_place: bool = False
 
     def see(self, image: Frame, index: int) -> Any:

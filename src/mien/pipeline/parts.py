@@ -16,10 +16,8 @@ from typing import Any, Literal, TypeAlias
 from mien.errors import CorruptMedia, InputError, OptionError
 from mien.pipeline.job import Job
 from mien.pipeline.work import Note, WorkArea, note_of, open_for_parts, writing
-from mien.types import Box, MediaKind
+from mien.types import MediaKind, Place
 
-Place: TypeAlias = "tuple[float, float, float, float]"
-"""A box (x1, y1, x2, y2) in pixels of the target."""
 GivenPlace: TypeAlias = "Sequence[float] | Literal['find'] | None"
 
 
@@ -83,7 +81,7 @@ def scout(job: Job) -> tuple[Place | None, ...]:
     job.meter.start("analyse", len(video.pieces))
     for index in range(len(video.pieces)):
         job.cancel.raise_if_set()
-        places.append(_plain(found.place(index)))
+        places.append(found.place(index))
         job.meter.advance()
     return tuple(places)
 
@@ -100,7 +98,7 @@ def make_part(job: Job, index: int, place: GivenPlace) -> Part:
     with _area(job, video.identity) as area, area.claim(piece.name):
         found = area.find(piece.name)
         if found is None:
-            box = Scout(video).place(index) if place == "find" else _box(place)
+            box = Scout(video).place(index) if place == "find" else _given(place)
             job.meter.start("process", video.expected(piece))
             video.make(area, piece, box)
             job.meter.finish()
@@ -182,17 +180,15 @@ def _data(note: Note, identity: str, index: int) -> dict[str, Any]:
     return {**asdict(note), "identity": identity, "index": index}
 
 
-def _plain(box: Box | None) -> Place | None:
-    return None if box is None else box.as_tuple()
-
-
-def _box(place: Sequence[float] | str | None) -> Box | None:
+def _given(place: Sequence[float] | str | None) -> Place | None:
     if place is None:
         return None
     try:
-        x1, y1, x2, y2 = map(float, place)
+        numbers = tuple(map(float, place))
     except (TypeError, ValueError):
+        numbers = ()
+    if not numbers or len(numbers) % 4:
         raise OptionError(
-            "A place is four numbers, the box of a face, or None, or find: take it from a note."
-        ) from None
-    return Box(x1, y1, x2, y2)
+            "A place is four numbers for each face that is followed, its box, or None, or find: take it from a note."
+        )
+    return numbers

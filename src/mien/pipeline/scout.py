@@ -8,7 +8,7 @@ it looked through. The places are those that a run over all pieces in their orde
 from __future__ import annotations
 
 from mien.pipeline.video import Video
-from mien.types import Box
+from mien.types import Place
 
 
 class Scout:
@@ -17,9 +17,9 @@ class Scout:
     def __init__(self, video: Video) -> None:
         self._video = video
         self._needed: dict[int, bool] = {}
-        self._places: dict[int, Box | None] = {0: None}
+        self._places: dict[int, Place | None] = {0: None}
 
-    def place(self, index: int) -> Box | None:
+    def place(self, index: int) -> Place | None:
         """Where the followed face is when a piece begins to read; None where the piece need not know.
 
         Raises Canceled, and what reading raises.

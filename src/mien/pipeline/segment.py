@@ -26,7 +26,7 @@ from mien.pipeline.resize import on_white, resized
 from mien.pipeline.scene import Scene
 from mien.pipeline.shots import Shot, Span, shots
 from mien.processors.base import FrameContext
-from mien.types import Box, Frame
+from mien.types import Frame, Place
 
 DECODED = 3
 """Frames that may wait between decoding and analysis."""
@@ -54,7 +54,7 @@ class Tally:
     frames: int = 0
     faces: int = 0
     warnings: list[str] = field(default_factory=list)
-    place: Box | None = None
+    place: Place | None = None
     """Where the followed face was when the warm-up of the next segment begins."""
     sampled: int = 0
     """Frames that the content policy looked at."""
@@ -66,7 +66,7 @@ class Tally:
 class SegmentRun:
     """Runs one segment. ``place``: where the followed face was when the warm-up begins."""
 
-    def __init__(self, job: Job, scene: Scene, span: Span, place: Box | None, handover: int | None) -> None:
+    def __init__(self, job: Job, scene: Scene, span: Span, place: Place | None, handover: int | None) -> None:
         """``handover``: source time from which the next segment reads; what is known then goes to its ``place``."""
         self._job = job
         self._scene = scene
@@ -76,7 +76,7 @@ class SegmentRun:
         self._clip = scene.finder.clip(scene.rate, place)
         self.tally = Tally(place=place)
 
-    def handover(self) -> Box | None:
+    def handover(self) -> Place | None:
         """Where the followed face is when the next segment begins to read; nothing is worked on."""
         with closing(self._followed()) as frames:
             for _ in frames:

@@ -17,7 +17,7 @@ from mien.pipeline.segment import SegmentRun
 from mien.pipeline.shots import Span
 from mien.pipeline.work import Note, WorkArea, open_area
 from mien.safety.marking import tags_for
-from mien.types import Box
+from mien.types import Place
 
 
 def run_video(job: Job) -> Outcome:
@@ -72,11 +72,11 @@ class Video:
         """Frames that will be worked on."""
         return self.scene.expected(piece.segment.frame_count)
 
-    def looks(self, piece: Piece, place: Box | None) -> SegmentRun:
+    def looks(self, piece: Piece, place: Place | None) -> SegmentRun:
         """A run over one piece; ``place``: where the followed face was when the piece begins to read."""
         return SegmentRun(self.job, self.scene, piece.span, place, piece.handover)
 
-    def make(self, area: WorkArea, piece: Piece, place: Box | None) -> Note:
+    def make(self, area: WorkArea, piece: Piece, place: Place | None) -> Note:
         """Work through one piece, and keep it under its name."""
         run = self.looks(piece, place)
         with area.making(piece.name) as temporary:
@@ -90,7 +90,7 @@ class Video:
                 tally.frames,
                 tally.faces,
                 tuple(tally.warnings),
-                None if tally.place is None else tally.place.as_tuple(),
+                tally.place,
                 tally.sampled,
                 tally.flagged,
                 tally.flagged_after,
@@ -129,7 +129,7 @@ class _Run:
         notes: list[Note] = []
         for piece in pieces:
             self._job.cancel.raise_if_set()
-            place = Box(*notes[-1].place) if notes and notes[-1].place else None
+            place = notes[-1].place if notes else None
             notes.append(self._note_of(piece) or self._make(piece, place))
         meter.finish()
         self._tell(notes)
@@ -150,7 +150,7 @@ class _Run:
         found = self._area.find(piece.name)
         return None if found is None else found[1]
 
-    def _make(self, piece: Piece, place: Box | None) -> Note:
+    def _make(self, piece: Piece, place: Place | None) -> Note:
         """Make a piece, unless somebody who makes single parts was faster."""
         with self._area.claim(piece.name):
             return self._note_of(piece) or self._video.make(self._area, piece, place)

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from mien.errors import DiskFull, InputMissing, OutputNotWritable
 from mien.media.atomic import flush_folder
 from mien.pipeline.progress import Cancel
+from mien.types import Place
 
 STALE_AFTER = 7 * 24 * 3600.0
 """Seconds after which work that nobody came back for is removed."""
@@ -38,7 +39,7 @@ class Note:
     frames: int
     faces: int
     warnings: tuple[str, ...] = ()
-    place: tuple[float, float, float, float] | None = None
+    place: Place | None = None
     """Where the followed face was (box) when the warm-up of the next segment begins."""
     sampled: int = 0
     """Frames that the content policy looked at."""
@@ -265,8 +266,7 @@ def note_of(data: Mapping[str, Any]) -> Note:
     """The note that was written as plain data; raises KeyError, TypeError or ValueError for anything else."""
     place = None
     if data["place"] is not None:
-        x1, y1, x2, y2 = map(float, data["place"])
-        place = (x1, y1, x2, y2)
+        place = tuple(map(float, data["place"]))
     return Note(
         int(data["frames"]),
         int(data["faces"]),
