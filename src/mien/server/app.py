@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mien.service.service import Service
 
-ROUTES: Final = ("keys", "operation", "usage")
+ROUTES: Final = ("assets", "keys", "operation", "usage")
 """Modules of ``mien.server.routes`` whose ``router`` is served below ``/api/v1``."""
 OUTSIDE: Final = ("probes", "documents")
 """Modules whose ``router`` is served at the top."""
