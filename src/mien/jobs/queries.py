@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from mien.db import Database
@@ -12,6 +12,9 @@ from mien.jobs.rows import JobRow, row_of
 
 CLI: Final = "cli"
 """The kind of jobs that commands make and run, with paths of one machine."""
+
+PULL: Final = "pull:"
+"""Begins the name of environments that only workers serve that come and ask over HTTP."""
 
 
 class JobQueries:
@@ -31,6 +34,18 @@ class JobQueries:
         if found is None or (owner is not None and found["owner"] != owner):
             raise missing(id)
         return row_of(found)
+
+    def rows(self, ids: Collection[str], owner: str | None = None) -> tuple[JobRow, ...]:
+        """Those of these jobs that there are (of that owner), the oldest first."""
+        import sqlalchemy as sa
+
+        from mien.db.tables import jobs
+
+        query = sa.select(jobs).where(jobs.c.id.in_(list(ids))).order_by(jobs.c.seq)
+        if owner is not None:
+            query = query.where(jobs.c.owner == owner)
+        with self.database.read() as connection:
+            return tuple(row_of(row) for row in connection.execute(query).mappings())
 
     def page(
         self,
@@ -70,7 +85,8 @@ class JobQueries:
         from mien.db.tables import jobs
 
         due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self.database.clock)
-        waiting = (~jobs.c.dispatched, jobs.c.status == "queued", jobs.c.kind != CLI, due)
+        ours = (jobs.c.kind != CLI, ~jobs.c.environment.startswith(PULL))
+        waiting = (~jobs.c.dispatched, jobs.c.status == "queued", *ours, due)
         query = sa.select(jobs).where(*waiting).order_by(jobs.c.priority, jobs.c.seq).limit(limit)
         with self.database.read() as connection:
             return tuple(row_of(row) for row in connection.execute(query).mappings())

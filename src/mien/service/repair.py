@@ -16,7 +16,7 @@ from mien.jobs.database import DatabaseStore
 from mien.jobs.dispatcher import task_id
 from mien.jobs.engine import JobEngine
 from mien.jobs.job import Job
-from mien.jobs.queries import CLI
+from mien.jobs.queries import CLI, PULL
 from mien.jobs.rows import JobRow, row_of
 from mien.service.running import Runs, overdue
 
@@ -66,7 +66,10 @@ class Repair:
 
         driven = sa.or_(jobs.c.status == "running", sa.and_(jobs.c.status == "queued", jobs.c.dispatched))
         quiet = jobs.c.updated_at < self.store.database.clock - quiet_for
-        return self._rows(sa.select(jobs).where(driven, quiet, jobs.c.kind != CLI).order_by(jobs.c.seq))
+        # What a worker fetched over HTTP has no task; it is handed over when its lease has ended.
+        free = sa.or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < self.store.database.clock)
+        ours = (jobs.c.kind != CLI, ~jobs.c.environment.startswith(PULL))
+        return self._rows(sa.select(jobs).where(driven, quiet, free, *ours).order_by(jobs.c.seq))
 
     def _overdue(self) -> list[JobRow]:
         import sqlalchemy as sa

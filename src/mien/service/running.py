@@ -110,6 +110,9 @@ class Runs:
             "dispatches": number,
             "not_before": None,
             "progress": None,
+            # Whoever fetched the job over HTTP before has lost it.
+            "lease_until": None,
+            "lease_token": None,
         }
         columns["tries"] = row.tries + 1
         row = self._direct(row, lambda job: states.begin(job, self.worker), "running", None, **columns)

@@ -98,6 +98,9 @@ class ServiceSettings(BaseModel):
     dead_after_seconds: float = Field(
         25, gt=0, description="Silence after which others take up a process's work."
     )
+    lease_seconds: float = Field(
+        60, ge=5, le=3600, description="Silence after which a task that a consumer fetched is given to another."
+    )
     max_attempts: int = Field(
         3, ge=1, le=20, description="Runs of a job when failures may go away by themselves."
     )
