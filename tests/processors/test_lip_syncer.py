@@ -162,3 +162,6 @@ def test_options_are_checked() -> None:
     with pytest.raises(OptionError, match="from 0 to 1"):
         build(LipSyncerOptions, {"lip_syncer_weight": 1.5})
     assert LipSyncer().models(LipSyncerOptions()) == ("wav2lip_gan_96",)
+    picture = MediaInfo("image", "png", 320, 320, 0.0)
+    assert LipSyncer().further_models(LipSyncerOptions(), picture, lambda group: group()) == ()
+    assert LipSyncer().further_models(LipSyncerOptions(), clip(), lambda group: group()) == ("kim_vocal_2",)

@@ -57,9 +57,7 @@ class Job:
         finding = [*self.analyser.models(), *mask_models(self.plan.settings_of(MaskOptions))]
         return {
             link.name: tuple(
-                dict.fromkeys(
-                    [*link.processor.models(link.options), *(finding if link.processor.needs_faces else ())]
-                )
+                dict.fromkeys([*self.plan.models_of(link), *(finding if link.processor.needs_faces else ())])
             )
             for link in self.plan.chain
         }

@@ -92,7 +92,12 @@ class Plan:
     @property
     def models(self) -> tuple[str, ...]:
         """Catalogue entries that the processors need, each once."""
-        return tuple(dict.fromkeys(id for link in self.chain for id in link.processor.models(link.options)))
+        return tuple(dict.fromkeys(id for link in self.chain for id in self.models_of(link)))
+
+    def models_of(self, link: Link) -> tuple[str, ...]:
+        """Catalogue entries that one processor needs."""
+        further = link.processor.further_models(link.options, self.target, self.settings_of)
+        return *link.processor.models(link.options), *further
 
     def size_after(self, width: int, height: int) -> tuple[int, int]:
         """Size of a frame after all processors."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from mien.options import Options
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 S = TypeVar("S")
+SettingsOf: TypeAlias = "Callable[[type[Options]], Any]"
+"""Gives the values of any option group of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class RunContext:
     """Finds faces in still pictures: sources, references."""
     sources: tuple[Path, ...]
     target: MediaInfo
-    settings_of: Callable[[type[Options]], Any]
+    settings_of: SettingsOf
     """The values of any option group of the step: ``run.settings_of(MaskOptions).blur``."""
     notice: Callable[[str], None]
     """Tells the user one line, such as which model was chosen."""
@@ -134,6 +136,10 @@ class Processor(Generic[O, S]):
 
     def models(self, options: O) -> Sequence[str]:
         """Names of the catalogue entries that must be present."""
+        return ()
+
+    def further_models(self, options: O, target: MediaInfo, settings_of: SettingsOf) -> Sequence[str]:
+        """Names of the entries that some targets need, or that options of other groups name, besides ``models``."""
         return ()
 
     def prepare(self, run: RunContext, options: O) -> S:

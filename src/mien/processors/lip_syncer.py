@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from mien.errors import InputError
 from mien.options import Options, option
-from mien.processors.base import FrameContext, Processor, RunContext
+from mien.processors.base import FrameContext, Processor, RunContext, SettingsOf
 from mien.processors.voice.options import VoiceOptions
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mien.faces.masks import Masker
     from mien.processors.lip_sync.networks import LipNetwork
-    from mien.types import Face, Frame
+    from mien.types import Face, Frame, MediaInfo
 
 Hear: TypeAlias = "Callable[[float], NDArray[np.float32]]"
 """What the network reads (80×16) for the frame at a time in seconds."""
@@ -57,8 +57,14 @@ class LipSyncer(Processor[LipSyncerOptions, LipSyncState]):
     source_kind: ClassVar[Literal["face", "audio"]] = "audio"
 
     def models(self, options: LipSyncerOptions) -> Sequence[str]:
-        """The lip network; the one that extracts the voice is fetched when a video needs it."""
+        """The lip network."""
         return (options.model,)
+
+    def further_models(
+        self, options: LipSyncerOptions, target: MediaInfo, settings_of: SettingsOf
+    ) -> Sequence[str]:
+        """The network that extracts the voice; a picture needs none."""
+        return () if target.video is None else (settings_of(VoiceOptions).model,)
 
     def prepare(self, run: RunContext, options: LipSyncerOptions) -> LipSyncState:
         """Open the network and listen to the sound.
