@@ -28,6 +28,7 @@ OWN: Mapping[str, str] = {
     "audit": "audit_group",
     "doctor": "doctor_command",
     "storage": "storage_group",
+    "workflows": "workflows_group",
     "remote": "remote_group",
     "options": "options_command",
 }
