@@ -154,21 +154,26 @@ def prepare(workflow: Workflow, values: Mapping[str, Any]) -> Prepared:
             f"The workflow {workflow.name} is not one of ComfyUI, so it has no graph to prepare."
         )
     checked = workflow.check(values)
-    graph = copy.deepcopy(dict(workflow.graph))
     uploads = []
     for parameter in workflow.parameters:
-        if parameter.name not in checked:
-            continue
-        value = checked[parameter.name]
-        if parameter.type == "image":
+        if parameter.type == "image" and parameter.name in checked:
+            path = checked[parameter.name]
             places = tuple(_split(place) for place in parameter.places)
-            uploads.append(Upload(value, _upload_name(parameter.name, value), places))
+            uploads.append(Upload(path, _upload_name(parameter.name, path), places))
+    shown = {name: value.name if isinstance(value, Path) else value for name, value in checked.items()}
+    return Prepared(workflow.name, workflow.version, filled(workflow, checked), tuple(uploads), shown)
+
+
+def filled(workflow: Workflow, checked: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the graph with all checked values in it but the pictures."""
+    graph = copy.deepcopy(dict(workflow.graph or {}))
+    for parameter in workflow.parameters:
+        if parameter.type == "image" or parameter.name not in checked:
             continue
-        for place, part in _parts(parameter, value):
+        for place, part in _parts(parameter, checked[parameter.name]):
             node, name = _split(place)
             graph[node]["inputs"][name] = part
-    shown = {name: value.name if isinstance(value, Path) else value for name, value in checked.items()}
-    return Prepared(workflow.name, workflow.version, graph, tuple(uploads), shown)
+    return graph
 
 
 def _parts(parameter: Parameter, value: Any) -> Iterator[tuple[str, Any]]:
