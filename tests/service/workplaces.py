@@ -1,17 +1,19 @@
-"""A service without HTTP and without models, in one folder: jobs of it are run by a step that writes text.
+"""A service without HTTP and without models, in one folder, whose steps write text.
 
-Also a worker process of it: ``python -m tests.service.workplaces URL FOLDER`` works until it is told to stop.
+Also a worker process of it: ``python -m tests.service.workplaces JSON`` works until it is told to stop.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from mien.jobs.dbos_engine import DbosEngine
 from mien.jobs.job import Job, JobStep, now
 from mien.jobs.rows import JobRow, NewJob
 from mien.service.assets import Assets
+from mien.service.composing import open_jobs
 from mien.service.events import Events
 from mien.service.settings import ServiceSettings
 from mien.service.stepping import Steps
@@ -32,6 +35,7 @@ from mien.service.steps import StepDone, StepTask
 from mien.service.worker import Hooks, Jobs
 from mien.storage import StorageSettings, open_storage
 from tests.media.pictures import png
+from tests.pipeline.fakes import fake_engine
 
 Behave = Callable[[StepTask], None]
 MARKS = "marks"
@@ -76,7 +80,7 @@ class Workplace:
 
     def picture(self, owner: str = "") -> str:
         """The reference to a small picture."""
-        path = self.settings.data_folder() / "target.png"
+        path = self.settings.data_folder() / f"{owner}target.png"
         path.write_bytes(png(8, 6, 2, 8, (b"\0" + bytes(24)) * 6))
         return f"asset:{self.assets.store_file(path, owner, 'target.png').id}"
 
@@ -112,41 +116,106 @@ def new_job(id: str, *steps: Mapping[str, Any], **more: Any) -> NewJob:
 
 @contextmanager
 def workplace(
-    url: str, folder: Path, behave: Behave = lambda task: None, *, marks: Path | None = None, **settings: Any
+    url: str,
+    folder: Path,
+    behave: Behave = lambda task: None,
+    *,
+    marks: Path | None = None,
+    storage: Path | None = None,
+    segment_seconds: float | None = None,
+    **settings: Any,
 ) -> Iterator[Workplace]:
-    """Everything but a worker; ``jobs.start()`` makes it one."""
+    """Everything but a worker; ``jobs.start()`` makes it one.
+
+    ``storage`` is a folder that several of them share. With ``segment_seconds`` steps are run by a face engine of
+    stand-ins, which cuts videos into segments of that length.
+    """
     given = ServiceSettings(
         data_dir=folder,
         database_url=SecretStr(url),
         **{"heartbeat_seconds": 0.5, "dead_after_seconds": 3, "shutdown_seconds": 5, **settings},
     )
     folder.mkdir(parents=True, exist_ok=True)
-    storage = open_storage(StorageSettings(local_path=folder / "storage"))
+    objects = open_storage(StorageSettings(local_path=storage or folder / "storage"))
     database = open_database(url)
-    assets, events, engine = Assets(database, storage, given), Events(database), DbosEngine(database)
-    steps, errors, ended = TextSteps(behave, marks), [], []
+    assets, events, engine = Assets(database, objects, given), Events(database), DbosEngine(database)
+    steps = TextSteps(behave, marks)
+    errors: list[tuple[str, BaseException]] = []
+    ended: list[JobRow] = []
     hooks = Hooks(on_ended=ended.append, on_error=lambda what, error: errors.append((what, error)))
-    kinds = {"faces": Steps(assets, {"local": steps})}
-    jobs = Jobs(given, database, events, assets, engine, kinds, hooks=hooks)
-    made = Workplace(given, database, assets, events, jobs.store, engine, jobs, steps, errors, ended)
+    with ExitStack() as stack:
+        stack.callback(database.close)
+        if segment_seconds is None:
+            kinds = {"faces": Steps(assets, {"local": steps})}
+            jobs = Jobs(given, database, events, assets, engine, kinds, hooks=hooks)
+        else:
+            faces = stack.enter_context(fake_engine(folder, segment_seconds=segment_seconds, threads=1))
+            jobs = open_jobs(
+                given,
+                faces.settings,
+                database,
+                objects,
+                assets,
+                events,
+                lambda: faces,
+                hooks=hooks,
+                info=dict,
+            )
+        stack.callback(jobs.close)
+        yield Workplace(given, database, assets, events, jobs.store, engine, jobs, steps, errors, ended)
+
+
+class WorkerProcess:
+    """A worker in a process of its own, which says when it is ready."""
+
+    def __init__(self, url: str, folder: Path, **given: Any) -> None:
+        words = {"url": url, "folder": str(folder), **given}
+        command = [sys.executable, "-m", "tests.service.workplaces", json.dumps(words)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def wait_until_ready(self) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> int:
+        """Let it finish what it does."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+@contextmanager
+def workers(count: int, make: Callable[[int], WorkerProcess]) -> Iterator[list[WorkerProcess]]:
+    """So many worker processes; the list may be changed, and all that are in it at the end are killed."""
+    found = [make(number) for number in range(count)]
     try:
-        yield made
+        for worker in found:
+            worker.wait_until_ready()
+        yield found
     finally:
-        jobs.close()
-        database.close()
+        for worker in found:
+            worker.kill()
 
 
-def main(url: str, folder: str, seconds: str) -> None:
+def main(url: str, folder: str, storage: str, seconds: float = 0.0, **settings: Any) -> None:
     """A worker process whose steps take so long."""
     done = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: done.set())
+    marks = Path(storage).parent / MARKS
+    marks.mkdir(exist_ok=True)
 
     def behave(task: StepTask) -> None:
-        task.cancel.wait(float(seconds))
         if task.step.args.get("label") == "poison":
             os.kill(os.getpid(), signal.SIGKILL)
+        task.cancel.wait(seconds)
 
-    with workplace(url, Path(folder), behave, marks=Path(folder) / MARKS) as place:
+    with workplace(url, Path(folder), behave, marks=marks, storage=Path(storage), **settings) as place:
         place.jobs.start("worker")
         print("ready", flush=True)
         done.wait()
@@ -154,4 +223,4 @@ def main(url: str, folder: str, seconds: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(**json.loads(sys.argv[1]))

@@ -42,11 +42,13 @@ def open_jobs(
     kinds: Mapping[str, KindRunner] | None = None,
     hooks: Hooks | None = None,
     measure: Measure = lambda step, media, done: None,
+    info: Callable[[], Mapping[str, Any]] | None = None,
 ) -> Jobs:
     """The jobs of a service. ``engine`` is called when the first step of the face engine is run.
 
     ``environments`` are further worlds of steps, by name; one that ends in ``*`` stands for all names that begin so.
-    ``kinds`` are further kinds of jobs, ``measure`` is told what each step took. Nothing runs before ``Jobs.start``.
+    ``kinds`` are further kinds of jobs, ``measure`` is told what each step took,
+    ``info`` what the worker says of itself to others. Nothing runs before ``Jobs.start``.
     """
     store, watch, executors = DatabaseStore(database), Watch(database), Executors(database)
     tasks = DbosEngine(database)
@@ -69,7 +71,7 @@ def open_jobs(
         watch=watch,
         bodies={PART: parts.make},
         hooks=hooks,
-        info=lambda: _described(engine_settings),
+        info=info or (lambda: _described(engine_settings)),
     )
 
 
