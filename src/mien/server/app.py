@@ -24,7 +24,24 @@ if TYPE_CHECKING:
 
     from mien.service.service import Service
 
-ROUTES: Final = ("assets", "keys", "operation", "usage")
+ROUTES: Final = (
+    "process",
+    "jobs",
+    "results",
+    "drafts",
+    "events",
+    "batches",
+    "assets",
+    "faces",
+    "preview",
+    "estimate",
+    "verify",
+    "catalogue",
+    "models",
+    "usage",
+    "keys",
+    "operation",
+)
 """Modules of ``mien.server.routes`` whose ``router`` is served below ``/api/v1``."""
 OUTSIDE: Final = ("probes", "documents")
 """Modules whose ``router`` is served at the top."""

@@ -16,7 +16,7 @@ from mien.fetch.settings import FetchSettings, Scheme
 from mien.fetch.urls import read_url
 from mien.jobs.job import JobStep
 from mien.models.store import ModelStore
-from mien.options import Options, build
+from mien.options import Declared, Options, build, declared
 from mien.pipeline.choice import with_models
 from mien.pipeline.output_options import GROUPS
 from mien.pipeline.people import people_of
@@ -55,6 +55,11 @@ class Checker:
         """All groups of options that a step may have."""
         return (*GROUPS, *option_groups(self.processors))
 
+    @cached_property
+    def items(self) -> dict[str, Declared]:
+        """All options by key."""
+        return {item.key: item for group in self.groups for item in declared(group)}
+
     def job(self, request: JobRequest, look: Look) -> tuple[JobStep, ...]:
         """The steps of a job. Raises what is wrong with them, with the fields."""
         problems = Problems()
@@ -91,7 +96,11 @@ class Checker:
         found = checked(values, self.groups, problems, name)
         for key in FILE_OPTIONS & found.keys():
             with problems.at(f"{name}.{key}"):
-                found[key] = self.reference(found[key])
+                if not is_asset_id(found[key]):
+                    raise OptionError(
+                        f"{key} is the id of an asset here (64 hexadecimal digits), never a path."
+                    )
+                found[key] = f"asset:{found[key]}"
         return self._with_policy(found, problems, name)
 
     def chain(self, names: Sequence[str] | None, problems: Problems, name: str) -> tuple[str, ...]:
@@ -143,7 +152,7 @@ class Checker:
         options = self.options(wish.options, problems, at("options"))
         if consent is not None:
             options["consent_ref"] = consent
-        sources = self._sources(wish.sources, at("sources"), look, problems)
+        sources = self.sources(wish.sources, at("sources"), look, problems)
         people = self._people(wish.face_map, at("face_map"), look, problems)
         self._check_needs(processors, sources or people, at("sources"), problems)
         self._check_models(processors, options, at("options"), problems)
@@ -164,7 +173,8 @@ class Checker:
             args["resolution"] = wish.resolution
         return JobStep(args)
 
-    def _sources(self, wanted: Sequence[str], place: str, look: Look, problems: Problems) -> list[str]:
+    def sources(self, wanted: Sequence[str], place: str, look: Look, problems: Problems) -> list[str]:
+        """References to sources as steps keep them; what is wrong is noted."""
         most = self.settings.max_sources
         if len(wanted) > most:
             problems.add(
@@ -212,7 +222,7 @@ class Checker:
     ) -> list[dict[str, Any]]:
         found = []
         for number, item in enumerate(wanted):
-            sources = self._sources(item.sources, f"{place}.{number}.sources", look, problems)
+            sources = self.sources(item.sources, f"{place}.{number}.sources", look, problems)
             face = item.face if isinstance(item.face, str) else item.face.model_dump()
             with problems.at(f"{place}.{number}.face"):
                 reference = people_of([{"face": face, "sources": ["-"]}])[0].face

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.jobs.database import Also
 from mien.service.assets import fetch_settings
@@ -12,14 +13,19 @@ from mien.service.batches import Batches
 from mien.service.capabilities import Capabilities
 from mien.service.checking import Checker
 from mien.service.drafts import Drafts
-from mien.service.estimate import Estimator, Measurements
+from mien.service.estimate import Estimator, Measurements, works_of
+from mien.service.looking import Looking
+from mien.service.shelf import Shelf
 from mien.service.submitting import Nudge, Submissions
 
 if TYPE_CHECKING:
     from mien.jobs.database import DatabaseStore
     from mien.pipeline.engine import Engine
     from mien.service.assets import Assets
+    from mien.service.callers import Caller
+    from mien.service.events import Events
     from mien.service.limits import Limits
+    from mien.service.requests import JobRequest
     from mien.service.settings import ServiceSettings
     from mien.settings import Settings
 
@@ -34,6 +40,7 @@ class Desk:
         store: DatabaseStore,
         assets: Assets,
         limits: Limits,
+        events: Events,
         *,
         engine: Callable[[], Engine],
         on_change: Also,
@@ -45,6 +52,7 @@ class Desk:
         self._store = store
         self._assets = assets
         self._limits = limits
+        self._events = events
         self._engine = engine
         self._on_change = on_change
         self._nudge = nudge
@@ -72,12 +80,31 @@ class Desk:
             self._store,
             self._assets,
             self._limits,
+            self._events,
             self.checker,
             self._settings,
             on_change=self._on_change,
             nudge=self._nudge,
             check_webhook=self._check_webhook,
         )
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Brings and removes models."""
+        engine = self._engine()
+        return Shelf(engine.models, frozenset(engine.processors), self.submissions)
+
+    @cached_property
+    def looking(self) -> Looking:
+        """Looks at files without making a job of it."""
+        return Looking(self._engine, self._assets, self.checker, self.submissions.look)
+
+    def estimate(self, request: JobRequest, caller: Caller) -> dict[str, Any]:
+        """How long a job would work, as the API shows it. Raises what is wrong with the request."""
+        steps = self.checker.job(request, self.submissions.look(caller))
+        works = works_of(steps, lambda id: self._assets.get(id, caller.owner).media, self.checker.processors)
+        total, each = self.estimator.estimate(works)
+        return {**asdict(total), "steps": [asdict(step) for step in each]}
 
     @cached_property
     def drafts(self) -> Drafts:

@@ -104,7 +104,7 @@ class Drafts:
         def within(connection: Connection, row: JobRow) -> None:
             wanted = {found for step in steps for found in references(str(dict(step.args)))}
             submissions.assets.hold(connection, wanted, caller.owner)
-            submissions.on_change(connection, row)
+            submissions.changed(connection, row)
 
         return submissions.store.change(id, changed, owner=caller.owner, also=within)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,6 +11,7 @@ from mien.db import Database
 from mien.jobs.job import JobStep
 from mien.options import declared
 from mien.pipeline.registry import AnyProcessor
+from mien.service.intake import Media
 
 Basis = Literal["measured", "benchmark", "guess"]
 
@@ -178,6 +179,33 @@ def _spread(seconds: float, basis: Basis, count: int = 0) -> Estimate:
     if count:
         high *= 1 + 1 / count
     return Estimate(round(seconds, 2), round(seconds * low, 2), round(seconds * high, 2), basis)
+
+
+def works_of(
+    steps: Sequence[JobStep], media_of: Callable[[str], Media], processors: Mapping[str, AnyProcessor]
+) -> list[Work]:
+    """The work of the steps of a job. ``media_of`` tells what an asset holds, by its id."""
+    found: list[Work] = []
+    kinds: list[str] = []
+    for step in steps:
+        kind, megapixels = _target(step, media_of)
+        if step.target_path and step.target_path.startswith("step:"):
+            before = int(step.target_path.removeprefix("step:"))
+            kind, megapixels = kinds[before], found[before].megapixels
+        kinds.append(kind)
+        found.append(Work(signature(step, processors, kind), megapixels))
+    return found
+
+
+def _target(step: JobStep, media_of: Callable[[str], Media]) -> tuple[str, float]:
+    target = step.target_path or ""
+    if not target.startswith("asset:"):
+        return "image", UNKNOWN_MEGAPIXELS
+    media = media_of(target.removeprefix("asset:"))
+    frames = max(media.frames, 1)
+    start = min(max(step.args.get("trim_frame_start") or 0, 0), frames)
+    end = min(max(step.args.get("trim_frame_end") or frames, start), frames)
+    return media.kind, max(end - start, 1) * media.width * media.height / 1e6
 
 
 def signature(step: JobStep, processors: Mapping[str, AnyProcessor], kind: str) -> str:

@@ -5,6 +5,7 @@ What the words mean, and whether the service does it, is the matter of ``mien.se
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -35,6 +36,16 @@ class Request(BaseModel):
     """Base of everything that clients send: unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, data: Any) -> Any:
+        """No database takes a text with a zero, and no JSON one with half a character, or a number that is none."""
+        if isinstance(data, Mapping):
+            for key, value in data.items():
+                if not _is_storable(key) or not _is_storable(value):
+                    raise ValueError(f"{str(key)[:80]!r} holds something that cannot be stored")
+        return data
 
 
 class StepResult(Request):
@@ -248,6 +259,16 @@ class LiveRequest(Request):
     size: int | None = Field(
         default=None, ge=32, le=4096, description="Longest side of the pictures that come back."
     )
+
+
+def _is_storable(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(_is_storable(key) and _is_storable(item) for key, item in value.items())
+    return not isinstance(value, list) or all(map(_is_storable, value))
 
 
 def is_asset_id(text: str) -> bool:

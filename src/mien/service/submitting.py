@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mien.errors import JobError, JobExists
+from mien.errors import AssetInUse, AssetMissing, JobError, JobExists
 from mien.jobs import states
 from mien.jobs.codec import encode
 from mien.jobs.database import Also, DatabaseStore
@@ -20,6 +21,7 @@ from mien.jobs.rows import JobRow, NewJob
 from mien.service.assets import Asset, Assets, references
 from mien.service.callers import Caller
 from mien.service.checking import Checker, Look
+from mien.service.events import Events
 from mien.service.limits import Limits
 from mien.service.outputs import Known
 from mien.service.requests import JobFields, JobPatch, JobRequest
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
 
 Nudge = Callable[[Sequence[JobRow]], None]
 """Tells whatever runs jobs that these are due, or were canceled; it finds them by itself when that fails."""
-
-DOWNLOAD: Final = "download"
-"""Kind of jobs that bring models."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Submissions:
     store: DatabaseStore
     assets: Assets
     limits: Limits
+    events: Events
     checker: Checker
     settings: ServiceSettings
     on_change: Also
@@ -63,16 +63,6 @@ class Submissions:
             return self.insert([new], caller)[0]
         except JobExists:
             return self.store.row(new.job.id, caller.owner)
-
-    def download(self, models: Sequence[str], caller: Caller, seed: str) -> JobRow:
-        """Store a job that brings models."""
-        step = JobStep({"models": list(models), "output_path": "", "processors": []})
-        job = states.submit(Job(f"job_{seed}", now(), steps=(step,)))
-        new = NewJob(job, caller.owner, DOWNLOAD, request={"models": list(models)})
-        try:
-            return self.insert([new], caller)[0]
-        except JobExists:
-            return self.store.row(job.id, caller.owner)
 
     def look(self, caller: Caller) -> Look:
         """Looks up assets of the caller, each once."""
@@ -123,6 +113,8 @@ class Submissions:
             self._hold(connection, (item.job for item in new), caller.owner)
             check(connection)
             also(connection)
+            for item in new:
+                self._tell(connection, item.job)
 
         rows = self.store.insert(new, within)
         self.nudge(rows)
@@ -137,7 +129,7 @@ class Submissions:
         def within(connection: Connection, row: JobRow) -> None:
             self._hold(connection, [row.job], caller.owner)
             check(connection)
-            self.on_change(connection, row)
+            self.changed(connection, row)
 
         start_by = self._start_by(row.request)
         row = self.store.change(id, states.submit, owner=caller.owner, also=within, start_by=start_by)
@@ -152,15 +144,13 @@ class Submissions:
         def within(connection: Connection, row: JobRow) -> None:
             self._hold(connection, [row.job], caller.owner)
             check(connection)
-            self.on_change(connection, row)
+            self.changed(connection, row)
 
         row = self.store.change(
             id,
             states.retry,
             owner=caller.owner,
             also=within,
-            cancel_requested=False,
-            dispatched=False,
             progress=None,
             expires_at=None,
             start_by=self._start_by(request),
@@ -170,7 +160,14 @@ class Submissions:
 
     def cancel(self, id: str, caller: Caller) -> JobRow:
         """Cancel a job that waits, ask one that runs to stop. Raises JobMissing, JobError for one that has ended."""
-        row = self.store.request_cancel(id, caller.owner, self.on_change)
+
+        def within(connection: Connection, row: JobRow) -> None:
+            if row.has_ended:
+                seconds = row.request.get("retain") or self.settings.retain_jobs
+                expire(connection, id, time.time() + float(seconds))
+            self.changed(connection, row)
+
+        row = self.store.request_cancel(id, caller.owner, within)
         self.nudge([row])
         return row
 
@@ -190,6 +187,21 @@ class Submissions:
 
         return self.store.change(id, waiting, owner=caller.owner, **columns)
 
+    def remove(self, row: JobRow) -> None:
+        """Forget a job that is not active, and what it made."""
+        self.store.remove(row.id)
+        for record in row.results:
+            with suppress(AssetMissing, AssetInUse):
+                self.assets.delete(str(record.get("asset")), row.owner)
+
+    def changed(self, connection: Connection, row: JobRow) -> None:
+        """What belongs into the transaction of a change that a client makes of a job's state."""
+        self._tell(connection, row.job)
+        self.on_change(connection, row)
+
+    def _tell(self, connection: Connection, job: Job) -> None:
+        self.events.append(job.id, "status", {"status": job.status, "attempt": job.fence}, connection)
+
     def _hold(self, connection: Connection, jobs: Iterable[Job], owner: str) -> None:
         wanted = {id for job in jobs for id in references(encode(job).decode())}
         self.assets.hold(connection, wanted, owner)
@@ -200,6 +212,15 @@ class Submissions:
 
 
 _REQUEST: Final = {"consent_ref", "metadata", "webhook", "start_within", "run_within", "retain"}
+
+
+def expire(connection: Connection, id: str, moment: float) -> None:
+    """Let a job go at that moment (seconds since 1970), within a transaction."""
+    import sqlalchemy as sa
+
+    from mien.db.tables import jobs
+
+    connection.execute(sa.update(jobs).where(jobs.c.id == id).values(expires_at=moment))
 
 
 def known_of(asset: Asset) -> Known:

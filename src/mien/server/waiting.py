@@ -1,0 +1,61 @@
+"""Requests that wait for a job: without a thread of their own, and without harm to the job when the client goes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from mien.errors import Canceled, DatabaseUnavailable, MienError, RateLimited, RemoteFailed, TryLater
+from mien.server.threads import threads_of
+from mien.server.watcher import watcher_of
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from mien.jobs.job import Failure
+    from mien.jobs.rows import JobRow
+    from mien.service.service import Service
+
+LOOK: Final = 2.0
+"""Seconds after which a job is looked at although nobody told of anything."""
+
+
+async def ended(app: Starlette, service: Service, row: JobRow, seconds: float) -> JobRow:
+    """The job, as soon as it has ended, or as it is after so many seconds."""
+    deadline = time.monotonic() + seconds
+    if row.has_ended or seconds <= 0:
+        return row
+    try:
+        watch = watcher_of(app, service).open(row.owner, row.id)
+    except (RateLimited, TryLater):
+        return row  # too many wait already; the job was taken, and can be asked for
+    with watch:
+        while True:
+            with suppress(DatabaseUnavailable):  # it may be back before the time is over
+                row = await threads_of(app).ask(partial(service.store.row, row.id))
+            left = deadline - time.monotonic()
+            if row.has_ended or left <= 0:
+                return row
+            await watch.changed(min(left, LOOK))
+
+
+def error_of(failure: Failure | None) -> MienError:
+    """The error that made a job fail, as if the request itself had met it."""
+    if failure is None:
+        return Canceled("The job was canceled.")
+    kind = _by_code(MienError).get(failure.code, MienError)
+    if issubclass(kind, TryLater):
+        return kind(failure.message, 1.0)
+    if kind is MienError and failure.kind == "lost":
+        return RemoteFailed(failure.message)
+    return kind(failure.message)
+
+
+def _by_code(kind: type[MienError]) -> dict[str, type[MienError]]:
+    found = {kind.code: kind}
+    for child in kind.__subclasses__():
+        for code, heir in _by_code(child).items():
+            found.setdefault(code, heir)
+    return found
