@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from mien.errors import Canceled, DiskFull, JobBusy, JobError, NoFace
+from mien.errors import Canceled, DiskFull, JobBusy, JobError, NoFace, SigningFailed
 from mien.jobs import editing, states
 from mien.jobs.folder import FolderStore
 from mien.jobs.job import Job, JobStep
@@ -173,23 +174,54 @@ def test_signatures_that_lie_beside_results_come_with_them(store: FolderStore, f
     assert names(folder) == ["a.bmp", "a.bmp.c2pa", "b.bmp", "b.bmp.c2pa", "target.png"]
 
 
-def test_it_is_said_that_a_joined_video_is_not_signed(store: FolderStore, folder: Path) -> None:
-    def film(step: Step) -> None:
+class Films(TextEngine):
+    """Writes clips; the first one looks as if it were signed."""
+
+    def run(self, step: Step, *, on_progress: object = None, cancel: Cancel | None = None) -> Result:
         make_clip(step.output, frames=4)
         if step.options["label"] == "1":
             with step.output.open("ab") as file:  # a box that players skip
                 file.write(struct.pack(">I", 20) + b"free" + b"jumb....c2pa")
+        return Result(step.output, "video", 4, 0.1, 0, (), (), 0)
 
-    class Films(TextEngine):
-        def run(self, step: Step, *, on_progress: object = None, cancel: Cancel | None = None) -> Result:
-            film(step)
-            return Result(step.output, "video", 4, 0.1, 0, (), (), 0)
 
+def test_it_is_said_that_a_joined_video_is_not_signed(store: FolderStore, folder: Path) -> None:
     submitted(store, text_step(folder, "1", "a.mp4"), text_step(folder, "2", "a.mp4"))
     said: list[str] = []
     assert runner(store, Films(), on_notice=said.append).run("x", Cancel()).status == "completed"
     (notice,) = said
     assert "not signed" in notice
+
+
+def test_a_joined_video_is_signed_and_named_after_its_parts(store: FolderStore, folder: Path) -> None:
+    asked: list[tuple[int, Path]] = []
+
+    def seal(parts: Sequence[Path], output: Path) -> Callable[[Path], None]:
+        asked.append((len(parts), output))
+        return lambda temporary: sidecar_of(output).write_text("signed")
+
+    submitted(store, text_step(folder, "1", "a.mp4"), text_step(folder, "2", "a.mp4"))
+    said: list[str] = []
+    assert runner(store, Films(), on_notice=said.append, seal=seal).run("x", Cancel()).status == "completed"
+    assert asked == [(2, folder / "a.mp4")]
+    assert said == []
+    assert names(folder) == ["a.mp4", "a.mp4.c2pa", "target.png"]
+
+
+def test_a_joined_video_that_must_be_signed_and_cannot_be_is_not_written(
+    store: FolderStore, folder: Path
+) -> None:
+    def seal(parts: Sequence[Path], output: Path) -> Callable[[Path], None]:
+        raise SigningFailed("There is no key.")
+
+    submitted(store, text_step(folder, "1", "a.mp4"), text_step(folder, "2", "a.mp4"))
+    job = runner(store, Films(), seal=seal).run("x", Cancel())
+    assert job.status == "failed"
+    assert job.failure is not None
+    assert job.failure.code == "signing_failed"
+    assert not (folder / "a.mp4").exists()
+    store.update("x", states.retry)
+    assert runner(store, Films()).run("x", Cancel()).status == "completed"
 
 
 def test_the_output_may_be_the_target(store: FolderStore, folder: Path) -> None:

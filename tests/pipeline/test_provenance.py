@@ -14,6 +14,7 @@ import pytest
 
 from mien.errors import ConsentMissing, NoFace, OptionError, OutputNotWritable, SigningFailed
 from mien.media.atomic import Finish
+from mien.media.concat import concat
 from mien.pipeline.step import Result, Step
 from mien.safety.audit import check, file_hash
 from mien.safety.carriers import media_type, sidecar_of
@@ -358,3 +359,28 @@ def test_a_consent_does_not_make_finished_segments_worthless(tmp_path: Path) -> 
     with fake_engine(tmp_path, segment_seconds=0.2) as engine, pytest.raises(RuntimeError):
         engine.run(Step(**step, options={"consent_ref": "C-2"}))
     assert {path.name for path in (tmp_path / "cache" / "work").iterdir() if path.is_dir()} == first
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_video_that_was_joined_from_outputs_is_signed(ending: str, keys: Path, tmp_path: Path) -> None:
+    with fake_engine(tmp_path, signing_key=keys) as engine:
+        parts = []
+        for name in ("a", "b"):
+            target = make_clip(tmp_path / f"{name}-in.mp4", 10)
+            step = Step(target, tmp_path / f"{name}.{ending}", processors=("inverter",))
+            parts.append(engine.run(step).output)
+        output = tmp_path / f"whole.{ending}"
+        concat(parts, output, finish=engine.seal_joined(parts, output))
+    found = verify(output, ((keys / ROOT).read_text(),))
+    assert found.manifest.state == "trusted"
+    assert found.manifest.operations == ("c2pa.opened", "join", "c2pa.placed")
+    assert [parent.state for parent in found.manifest.parents] == ["valid", "valid"]
+    assert found.manifest.source_types == (ENHANCED,)
+
+
+def test_a_joined_video_is_not_written_where_it_must_be_signed(tmp_path: Path) -> None:
+    unable = fake_engine(tmp_path, signing="required", signing_key=tmp_path / "none")
+    with unable as engine, pytest.raises(SigningFailed):
+        engine.seal_joined([tmp_path / "a.mp4"], tmp_path / "out.mp4")
+    with fake_engine(tmp_path) as engine:
+        assert engine.seal_joined([tmp_path / "a.mp4"], tmp_path / "out.mp4") is None

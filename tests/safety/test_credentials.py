@@ -139,6 +139,34 @@ def test_the_history_of_a_parent_may_lie_beside_it(
     assert read_manifest(again, "png").parents[0].state == "tampered"
 
 
+def test_what_was_put_together_names_all_that_it_is_made_of(
+    signer: Signer, keys: Path, tmp_path: Path
+) -> None:
+    first, second, whole = (
+        media(tmp_path, ending, name) for name, ending in (("a", "mp4"), ("b", "mkv"), ("c", "mp4"))
+    )
+    origin = media(tmp_path, "png")
+    sign_file(first, "mp4", Claim((SWAP,), origin, "png"), signer)
+    sign_file(second, "matroska", Claim((ENHANCE,), origin, "png"), signer)
+    join = Operation("join", COMPOSITE)
+    sign_file(
+        whole, "mp4", Claim((join,), first, "mp4", added=((second, "matroska"), (origin, "png"))), signer
+    )
+    store = independent.read(whole, "video/mp4", anchors=keys / ROOT)
+    assert (store["validation_state"], len(store["manifests"])) == ("Trusted", 3)
+    manifest = independent.active(store)
+    relations = [item["relationship"] for item in manifest["ingredients"]]
+    assert relations == ["parentOf", "componentOf", "componentOf"]
+    (actions,) = [item["data"] for item in manifest["assertions"] if item["label"].startswith("c2pa.actions")]
+    assert [action["action"] for action in actions["actions"]] == [
+        "c2pa.opened",
+        "c2pa.edited",
+        "c2pa.placed",
+    ]
+    assert len(actions["actions"][2]["parameters"]["ingredients"]) == 2
+    assert str(tmp_path) not in json.dumps(store)
+
+
 def test_what_lies_beside_a_parent_may_be_no_manifest(signer: Signer, tmp_path: Path) -> None:
     parent, path = media(tmp_path, "mkv", "parent"), media(tmp_path, "png", "out")
     sidecar_of(parent).write_bytes(b"no manifest")

@@ -14,6 +14,7 @@ from mien.safety.marking import (
     SOFTWARE,
     VOCABULARY,
     Marks,
+    joined_marks,
     marks_for,
     marks_of_tags,
     marks_of_xmp,
@@ -101,3 +102,13 @@ def test_a_packet_that_says_nothing_or_is_hostile_is_no_mark(packet: bytes) -> N
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match=r"nothing\.png"):
         read_marks(tmp_path / "nothing.png")
+
+
+def test_a_whole_is_marked_by_what_says_most() -> None:
+    enhanced = Marks(ENHANCED, "mien 0", ("face_enhancer",))
+    swapped = Marks(COMPOSITE, "mien 0", ("face_swapper", "face_enhancer"))
+    assert joined_marks([None, enhanced, swapped]) == Marks(
+        COMPOSITE, operations=("face_enhancer", "face_swapper")
+    )
+    assert joined_marks([enhanced, None]) == Marks(ENHANCED, operations=("face_enhancer",))
+    assert joined_marks([None]) is None

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from mien.jobs.job import Job
 from mien.jobs.states import is_done
 
 Group = tuple[int, ...]
+Seal: TypeAlias = "Callable[[Sequence[Path], Path], Callable[[Path], None] | None]"
+"""Given the parts of a video and its place, what signs the joined file; None where nobody signs."""
 
 
 def groups(job: Job) -> Iterator[Group]:
@@ -36,17 +39,16 @@ def ready(job: Job) -> list[Group]:
     ]
 
 
-def deliver(job: Job, group: Group) -> tuple[str, ...]:
+def deliver(job: Job, group: Group, seal: Seal) -> tuple[str, ...]:
     """Put the results of a group at their output path; returns what is to be said about it.
 
-    Raises OutputError for videos that do not fit together, DiskFull, OutputNotWritable.
+    Raises OutputError for videos that do not fit together, DiskFull, OutputNotWritable, SigningFailed where joined
+    videos must be signed and cannot be.
     """
     waiting = [Path(found.path) for index in group if (found := job.steps[index].finished) is not None]
     output = Path(job.steps[group[0]].output_path or "")
     if len(waiting) > 1 and _is_video(output):
-        from mien.media.concat import concat
-
-        return (*concat(waiting, output), *_unsigned(waiting, output))
+        return _joined(waiting, output, seal)
     from mien.safety.carriers import find_sidecar, sidecar_of
 
     beside = find_sidecar(waiting[-1])
@@ -54,6 +56,16 @@ def deliver(job: Job, group: Group) -> tuple[str, ...]:
         place(beside, sidecar_of(output))
     place(waiting[-1], output)
     return ()
+
+
+def _joined(parts: Sequence[Path], output: Path, seal: Seal) -> tuple[str, ...]:
+    from mien.media.concat import concat
+    from mien.safety.marking import joined_marks, read_marks, tags_for
+
+    finish = seal(parts, output)
+    marks = joined_marks(read_marks(part) for part in parts)
+    notices = concat(parts, output, tags=None if marks is None else tags_for(marks), finish=finish)
+    return notices if finish is not None else (*notices, *_unsigned(parts, output))
 
 
 def _unsigned(parts: Sequence[Path], output: Path) -> tuple[str, ...]:

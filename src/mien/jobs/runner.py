@@ -50,6 +50,8 @@ class Runner:
     on_notice: Callable[[str], None] = lambda line: None
     on_error: Callable[[BaseException], None] = lambda error: None
     keep_going: bool = False
+    seal: outputs.Seal = lambda parts, output: None
+    """Signs videos that are joined from the results of several steps; ``Engine.seal_joined``."""
 
     def run(self, id: str, cancel: Cancel) -> Job:
         """Run a queued job to its end and return it: completed, failed or canceled.
@@ -139,7 +141,7 @@ class Runner:
 
     def _deliver(self, claim: Claim) -> None:
         for group in outputs.ready(claim.job):
-            for notice in outputs.deliver(claim.job, group):
+            for notice in outputs.deliver(claim.job, group, self.seal):
                 self.on_notice(notice)
             claim.update(lambda job, group=group: states.deliver_steps(job, group))  # type: ignore[misc]
         outputs.clear(claim.job)

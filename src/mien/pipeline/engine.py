@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -276,6 +276,18 @@ class Engine:
 
         with self._opened(step, None, None) as job:
             return adopt_part(job, index, Path(file), note)
+
+    def seal_joined(
+        self, parts: Sequence[Path], output: Path, on_notice: Notice | None = None
+    ) -> Callable[[Path], None] | None:
+        """What signs a video that others were joined into, given its file; None where nobody signs.
+
+        The parts are named in the signature, with their own. Raises SigningFailed, at once and when it is called,
+        where the settings require a signature.
+        """
+        from mien.pipeline.provenance import seal_joined
+
+        return seal_joined(parts, output, self.settings, self._signer, on_notice or self._on_notice)
 
     @contextmanager
     def _opened(self, step: Step, on_progress: Report | None, cancel: Cancel | None) -> Iterator[Job]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,10 +130,7 @@ def make_provenance(
     used.
     """
     options = plan.settings_of(ProvenanceOptions)
-    if settings.signing == "off":
-        signer = None
-    elif signer is None and (settings.signing_key is not None or settings.signing == "required"):
-        signer = _own_signer(settings, notice)
+    signer = _signer_of(settings, signer, notice)
     badge = None
     if options.badge != "off":
         from mien.safety.badge import Badge
@@ -141,6 +138,49 @@ def make_provenance(
         badge = Badge(options.badge, options.badge_text)
     number = _watermark_number(plan, options) if options.watermark else None
     return Provenance(plan, signer, settings.signing == "required", badge, number, notice)
+
+
+def seal_joined(
+    parts: Sequence[Path],
+    output: Path,
+    settings: Settings,
+    signer: Signer | None,
+    notice: Callable[[str], None],
+) -> Callable[[Path], None] | None:
+    """What signs a video that was joined from others, given its file under a temporary name; None without a signer.
+
+    Raises SigningFailed, at once and later, where the settings require a signature.
+    """
+    signer = _signer_of(settings, signer, notice)
+    if signer is None:
+        return None
+    from mien.pipeline.plan import output_kind
+    from mien.safety.credentials import Claim, Operation, sign_file
+    from mien.safety.marking import joined_marks, read_marks
+
+    marks = joined_marks(read_marks(part) for part in parts)
+    first, *others = ((part, output_kind(part)[1]) for part in parts)
+    join = Operation("join", ENHANCED if marks is None else marks.source_type)
+    claim = Claim((join,), *first, added=tuple(others))
+
+    def finish(temporary: Path) -> None:
+        try:
+            sign_file(temporary, output_kind(output)[1], claim, signer, output=output)
+        except SigningFailed as error:
+            if settings.signing == "required":
+                raise
+            notice(f"{str(error).rstrip('.')}; it is written without a signature.")
+
+    return finish
+
+
+def _signer_of(settings: Settings, given: Signer | None, notice: Callable[[str], None]) -> Signer | None:
+    """Who signs, if anybody does. Raises SigningFailed for an unusable key where a signature is required."""
+    if settings.signing == "off":
+        return None
+    if given is None and (settings.signing_key is not None or settings.signing == "required"):
+        return _own_signer(settings, notice)
+    return given
 
 
 def _own_signer(settings: Settings, notice: Callable[[str], None]) -> Signer | None:

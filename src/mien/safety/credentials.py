@@ -6,13 +6,15 @@ Nothing is ever read from the network, apart from a time-stamp authority that th
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import c2pa
@@ -23,8 +25,7 @@ from mien.media.atomic import refusal_of, replacing
 from mien.safety.carriers import SIDECAR_TYPE, UNKNOWN_TYPE, find_sidecar, has_sidecar, media_type, sidecar_of
 from mien.safety.signer import Signer
 
-_BESIDE: Final = "parent.c2pa"
-"""Name, within the making of a signature, of the manifests that lie beside the file that was worked on."""
+_PARENT: Final[Mapping[str, str]] = MappingProxyType({"relationship": "parentOf"})
 _AGENT: Final = {"name": "mien", "version": __version__}
 
 
@@ -47,6 +48,8 @@ class Claim:
     parent_format: str
     watermark: str | None = None
     """Id of the invisible watermark, if one was put in."""
+    added: tuple[tuple[Path, str], ...] = ()
+    """Files that were put behind the parent, with their formats."""
 
 
 def sign_file(path: Path, format: str, claim: Claim, signer: Signer, *, output: Path | None = None) -> None:
@@ -58,7 +61,11 @@ def sign_file(path: Path, format: str, claim: Claim, signer: Signer, *, output: 
     with _failures(output or path), context_of(signer) as context:
         builder = c2pa.Builder.from_json(definition(claim), context=context)
         builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
-        _add_parent(builder, claim)
+        _add_ingredient(builder, claim.parent, claim.parent_format, _PARENT)
+        for number, (file, kind) in enumerate(claim.added):
+            _add_ingredient(
+                builder, file, kind, {"relationship": "componentOf", "instance_id": _id_of(number)}
+            )
         if has_sidecar(format):
             _sign_beside(builder, path, media_type(format), sidecar_of(output or path))
         else:
@@ -68,6 +75,9 @@ def sign_file(path: Path, format: str, claim: Claim, signer: Signer, *, output: 
 def definition(claim: Claim) -> str:
     """The manifest as JSON: actions in order, and who did them. Names no file and no person."""
     actions = [_action(operation) for operation in claim.operations]
+    if claim.added:
+        placed = [_id_of(number) for number in range(len(claim.added))]
+        actions.append({"action": "c2pa.placed", "parameters": {"ingredientIds": placed}})
     if claim.watermark is not None:
         actions.append({"action": "c2pa.watermarked.unbound", "parameters": {"mien.id": claim.watermark}})
     data = {"actions": actions, "allActionsIncluded": True}
@@ -118,35 +128,41 @@ def context_of(signer: Signer | None = None, anchors: Sequence[str] = ()) -> Ite
         yield context
 
 
-def _add_parent(builder: Any, claim: Claim) -> None:
-    """Name the file that was worked on, with its own manifests as they are found, in it or beside it."""
-    ingredient: dict[str, Any] = {"relationship": "parentOf"}
-    beside = find_sidecar(claim.parent) if has_sidecar(claim.parent_format) else None
+def _id_of(number: int) -> str:
+    """How a manifest names a file that was put behind the parent."""
+    return f"mien:added:{number}"
+
+
+def _add_ingredient(builder: Any, file: Path, format: str, about: Mapping[str, str]) -> None:
+    """Name a file that was worked on, with its own manifests as they are found, in it or beside it."""
+    beside = find_sidecar(file) if has_sidecar(format) else None
+    ingredient: dict[str, Any] = dict(about)
     with suppress(c2pa.C2paError):  # a file beside it that is no manifest
-        ingredient |= {} if beside is None else _from_beside(builder, claim, beside)
-    with claim.parent.open("rb") as parent:
+        ingredient |= {} if beside is None else _from_beside(builder, file, format, beside)
+    with file.open("rb") as stream:
         try:
-            builder.add_ingredient(json.dumps(ingredient), media_type(claim.parent_format), parent)
+            builder.add_ingredient(json.dumps(ingredient), media_type(format), stream)
         except c2pa.C2paError:
             # A file that decodes and whose structure the library cannot follow; it is named as mere bytes.
-            parent.seek(0)
-            builder.add_ingredient(json.dumps(ingredient), UNKNOWN_TYPE, parent)
+            stream.seek(0)
+            builder.add_ingredient(json.dumps(ingredient), UNKNOWN_TYPE, stream)
 
 
-def _from_beside(builder: Any, claim: Claim, sidecar: Path) -> dict[str, Any]:
+def _from_beside(builder: Any, file: Path, format: str, sidecar: Path) -> dict[str, Any]:
     """What an ingredient says of manifests that lie beside its file. The library looks for them only inside."""
     data = sidecar.read_bytes()
     with (
         context_of() as context,
-        claim.parent.open("rb") as parent,
-        c2pa.Reader(media_type(claim.parent_format), parent, data, context=context) as reader,
+        file.open("rb") as stream,
+        c2pa.Reader(media_type(format), stream, data, context=context) as reader,
     ):
         store = json.loads(reader.json())
-    builder.add_resource(_BESIDE, io.BytesIO(data))
+    name = hashlib.sha256(data).hexdigest()
+    builder.add_resource(name, io.BytesIO(data))
     return {
         "active_manifest": store["active_manifest"],
         "validation_results": store["validation_results"],
-        "manifest_data": {"format": SIDECAR_TYPE, "identifier": _BESIDE},
+        "manifest_data": {"format": SIDECAR_TYPE, "identifier": name},
     }
 
 

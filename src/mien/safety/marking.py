@@ -65,6 +65,17 @@ def marks_for(kinds: Mapping[str, OperationKind], before: Marks | None = None) -
     return Marks(source_type, SOFTWARE, (*earlier, *kinds))
 
 
+def joined_marks(parts: Iterable[Marks | None]) -> Marks | None:
+    """The marks of a whole, of those of its parts: what says most, and everything that was done to any of them."""
+    found = [marks for marks in parts if marks is not None]
+    if not found:
+        return None
+    types = [marks.source_type for marks in found if marks.source_type]
+    strongest = next((type for type in types if type in GENERATED), types[0] if types else "")
+    operations = dict.fromkeys(name for marks in found for name in marks.operations)
+    return Marks(strongest, SOFTWARE, tuple(operations))
+
+
 def tags_for(marks: Marks) -> dict[str, str]:
     """The marks as tags, for the container of a video or the XMP packet of a picture."""
     done = ", ".join(marks.operations)

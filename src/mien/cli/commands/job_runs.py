@@ -87,7 +87,15 @@ def running(call: Call, *, keep_going: bool = False, steps_told: bool = True) ->
                 traceback.print_exception(error)
 
         runner = Runner(
-            store, engine, step_keys(call.program), on_step, bars.work, bars.note, on_error, keep_going
+            store,
+            engine,
+            step_keys(call.program),
+            on_step,
+            bars.work,
+            bars.note,
+            on_error,
+            keep_going,
+            engine.seal_joined,
         )
         bars.watch(cancel)
         with stopping(cancel, bars.note):
