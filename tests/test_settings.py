@@ -49,3 +49,24 @@ def test_folders_follow_the_cache_folder(tmp_path: Path) -> None:
     assert Settings(cache_dir=tmp_path).work_folder() == tmp_path / "work"
     assert Settings(cache_dir=tmp_path, work_dir=tmp_path / "w").work_folder() == tmp_path / "w"
     assert Settings().cache_folder().name == "mien"
+
+
+def test_names_of_facefusion_wrappers_count_after_those_of_mien() -> None:
+    found = Settings.from_environment(
+        {
+            "FF_EXECUTION_PROVIDERS": '["cuda", "cpu"]',
+            "FF_EXECUTION_THREAD_COUNT": "7",
+            "MIEN_THREADS": "3",
+            "FF_VIDEO_MEMORY_STRATEGY": "strict",
+            "FF_MODELS_DIR": "/models",
+        }
+    )
+    assert (found.providers, found.threads, found.memory_strategy) == (("cuda", "cpu"), 3, "strict")
+    assert found.models_dir == Path("/models")
+
+
+def test_a_wrong_value_names_the_variable_that_holds_it() -> None:
+    with pytest.raises(OptionError, match="^FF_EXECUTION_THREAD_COUNT is set"):
+        Settings.from_environment({"FF_EXECUTION_THREAD_COUNT": "many"})
+    with pytest.raises(OptionError, match="^FF_EXECUTION_PROVIDERS is set"):
+        Settings.from_environment({"FF_EXECUTION_PROVIDERS": '["cuda"'})

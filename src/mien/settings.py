@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +16,14 @@ Precision = Literal["exact", "fast"]
 MemoryStrategy = Literal["strict", "moderate", "tolerant"]
 ModelSource = Literal["index", "github", "huggingface"]
 Signing = Literal["off", "optional", "required"]
+
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "models_dir": ("FF_MODELS_DIR",),
+    "providers": ("FF_EXECUTION_PROVIDERS",),
+    "threads": ("FF_EXECUTION_THREAD_COUNT",),
+    "memory_strategy": ("FF_VIDEO_MEMORY_STRATEGY",),
+}
+"""Names that wrappers of FaceFusion have for a setting, looked for after ``MIEN_NAME``."""
 
 
 class Settings(BaseModel):
@@ -74,26 +83,34 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read settings from ``MIEN_NAME`` variables; lists are separated by spaces or commas.
+        """Read settings from ``MIEN_NAME`` variables and their aliases.
 
-        Without ``MIEN_SIGNING_KEY``, the keys that the user made with `mien keys create` are used. Raises OptionError
-        that names the variable with a wrong value.
+        Lists are separated by spaces or commas, or are JSON. Without ``MIEN_SIGNING_KEY``, the keys that the user made
+        with `mien keys create` are used. Raises OptionError that names the variable with a wrong value.
         """
         own = own_keys() if environ is None else None
         environ = os.environ if environ is None else environ
-        values = {
-            name: _parse(name, environ[f"MIEN_{name.upper()}"])
-            for name in cls.model_fields
-            if environ.get(f"MIEN_{name.upper()}", "") != ""
-        }
+        named = cls.named(environ)
+        values = {name: _parse(name, environ[variable].strip()) for name, variable in named.items()}
         if own is not None and own.is_dir():
             values.setdefault("signing_key", own)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            variable = f"MIEN_{str(first['loc'][0]).upper()}"
+            name = str(first["loc"][0])
+            variable = named.get(name, name)
             raise OptionError(f"{variable} is set to a value that cannot be used: {first['msg']}.") from None
+
+    @classmethod
+    def named(cls, environ: Mapping[str, str]) -> dict[str, str]:
+        """The variable that each setting is read from, of those that are set."""
+        return {
+            name: variable
+            for name in cls.model_fields
+            for variable in reversed((f"MIEN_{name.upper()}", *ALIASES.get(name, ())))
+            if environ.get(variable, "") != ""
+        }
 
     def cache_folder(self) -> Path:
         """The folder for downloads and optimised graphs (not created)."""
@@ -115,8 +132,19 @@ def own_keys() -> Path:
     return user_config_path("mien", appauthor=False) / "keys"
 
 
+def _list(text: str) -> Any:
+    """A JSON list; what is none is left to the check of the setting, which names the variable."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return tuple(found) if isinstance(found, list) else text
+
+
 def _parse(name: str, text: str) -> Any:
     if name in ("download_providers", "providers", "device_ids"):
+        if text.startswith("["):
+            return _list(text)
         return tuple(text.replace(",", " ").split())
     if name == "hub_urls":
         return dict(pair.split("=", 1) for pair in text.split() if "=" in pair)

@@ -11,39 +11,37 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mien.db import Database, open_database
 from mien.errors import DatabaseUnavailable, MienError
-from mien.jobs.dbos_engine import DbosEngine
 from mien.service.access import Access
 from mien.service.accounts import Accounts
 from mien.service.assets import Assets, fetch_settings
+from mien.service.composing import open_jobs
 from mien.service.counters import Counters
 from mien.service.desk import Desk
-from mien.service.downloads import Downloads
 from mien.service.events import Events
-from mien.service.faces import FaceSteps
 from mien.service.health import Health
 from mien.service.idempotency import Idempotency
 from mien.service.keys import Keys
 from mien.service.limits import Limits
 from mien.service.logs import open_log
 from mien.service.periodic import Periodic
-from mien.service.running import KindRunner
 from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
-from mien.service.stepping import Steps
-from mien.service.system import System, memory
+from mien.service.system import System
 from mien.service.uploads import Uploads
 from mien.service.usage import Usage
-from mien.service.worker import Hooks, Jobs, Role
+from mien.service.worker import Hooks, Role
 from mien.settings import Settings
 from mien.storage import Chain, StorageSettings, open_storage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from mien.jobs.job import JobStep
     from mien.jobs.rows import JobRow
     from mien.models import ModelStore
     from mien.pipeline.engine import Engine
     from mien.service.logs import Log
+    from mien.service.steps import StepDone
 
 SOON = 5.0
 """Seconds between two writings of what is counted."""
@@ -97,15 +95,16 @@ class Service:
         self.events = Events(database)
         self.assets = Assets(database, self.storage, settings)
         self.uploads = Uploads(database, self.storage, self.assets, settings)
-        self.jobs = Jobs(
+        self.jobs = open_jobs(
             settings,
+            engine_settings,
             database,
-            self.events,
+            self.storage,
             self.assets,
-            DbosEngine(database),
-            self._kinds(),
+            self.events,
+            lambda: self.engine,
             hooks=Hooks(on_end=self._on_end, on_ended=self._on_ended, on_error=self._on_error),
-            info=self._info,
+            measure=self._measure,
         )
         self.store = self.jobs.store
         self.desk = Desk(
@@ -114,6 +113,7 @@ class Service:
             self.store,
             self.assets,
             self.limits,
+            self.events,
             engine=lambda: self.engine,
             on_change=self._on_change,
             nudge=self.jobs.nudge,
@@ -123,11 +123,6 @@ class Service:
             settings, engine_settings, database, self.store, self.storage, lambda: self.models
         )
         self.system = System(settings, engine_settings, database, self.storage, lambda: self.models)
-
-    def _kinds(self) -> Mapping[str, KindRunner]:
-        faces = FaceSteps(lambda: self.engine, lambda: self._option_keys, self.settings)
-        steps = Steps(self.assets, {"local": faces})
-        return {"faces": steps, "download": Downloads(self.settings, self.engine_settings)}
 
     @property
     def engine(self) -> Engine:
@@ -147,12 +142,6 @@ class Service:
         from mien.models import ModelStore, load_catalogue
 
         return ModelStore(self.engine_settings, load_catalogue())
-
-    @cached_property
-    def _option_keys(self) -> frozenset[str]:
-        from mien.options import declared
-
-        return frozenset(item.key for group in self.desk.checker.groups for item in declared(group))
 
     def ping(self) -> None:
         """Ask the database for a sign of life. Raises DatabaseUnavailable."""
@@ -236,9 +225,21 @@ class Service:
         else:
             self.log.error("work_failed", what=what, exc_info=error)
 
-    def _info(self) -> Mapping[str, Any]:
-        settings = self.engine_settings
-        return {"providers": list(settings.providers), "memory": memory()}
+    def _measure(self, step: JobStep, media: Mapping[str, Any], done: StepDone) -> None:
+        """Learn from what a step took how long the next one of its kind will take."""
+        width, height = media.get("width"), media.get("height")
+        if not width or not height:
+            return
+        with suppress(DatabaseUnavailable):
+            self.desk.measurements.record(
+                step,
+                self.engine.processors,
+                kind=str(media.get("kind")),
+                frames=done.frames,
+                width=int(width),
+                height=int(height),
+                seconds=done.seconds,
+            )
 
     def _check_webhook(self, url: str) -> None:
         from mien.fetch.urls import read_url

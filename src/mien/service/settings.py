@@ -99,7 +99,10 @@ class ServiceSettings(BaseModel):
         25, gt=0, description="Silence after which others take up a process's work."
     )
     lease_seconds: float = Field(
-        60, ge=5, le=3600, description="Silence after which a task that a consumer fetched is given to another."
+        60,
+        ge=5,
+        le=3600,
+        description="Silence after which a task that a consumer fetched is given to another.",
     )
     max_attempts: int = Field(
         3, ge=1, le=20, description="Runs of a job when failures may go away by themselves."
@@ -149,14 +152,11 @@ class ServiceSettings(BaseModel):
         Raises OptionError that names the variable with a wrong value.
         """
         environ = os.environ if environ is None else environ
-        named: dict[str, str] = {}
-        values: dict[str, Any] = {}
-        for name in cls.model_fields:
-            for variable in (f"MIEN_{name.upper()}", *ALIASES.get(name, ())):
-                if environ.get(variable, "") != "":
-                    named[name], values[name] = variable, _parse(name, environ[variable].strip())
-                    break
-        values.update({name: value for name, value in given.items() if value is not None})
+        named = cls.named(environ)
+        values = {name: _parse(name, environ[variable].strip()) for name, variable in named.items()}
+        for name, value in given.items():
+            if value is not None:
+                named[name], values[name] = f"--{name.replace('_', '-')}", value
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -164,6 +164,16 @@ class ServiceSettings(BaseModel):
             field = str(first["loc"][0])
             variable = named.get(field, field)
             raise OptionError(f"{variable} is set to a value that cannot be used: {first['msg']}.") from None
+
+    @classmethod
+    def named(cls, environ: Mapping[str, str]) -> dict[str, str]:
+        """The variable that each setting is read from, of those that are set."""
+        return {
+            name: variable
+            for name in cls.model_fields
+            for variable in reversed((f"MIEN_{name.upper()}", *ALIASES.get(name, ())))
+            if environ.get(variable, "") != ""
+        }
 
     @property
     def max_upload_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""``mien keys``: keys of one's own with which outputs are signed."""
+"""``mien keys``: keys of one's own with which outputs are signed, and keys for clients of the service."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.cli.command import Command, Group, chosen, one, positionals, text
+from mien.cli.commands.client_keys import ClientKeys
 from mien.cli.program import Program
 from mien.cli.terminal import Terminal
 from mien.errors import InputMissing
@@ -23,23 +24,34 @@ WHERE = (
 def keys_group(program: Program, terminal: Terminal) -> Group:
     """The group with its three commands."""
     actions = _Keys(program, terminal)
+    clients = ClientKeys(terminal)
     name = text(
-        "name", "--name", help="Who signs, as everybody will see it; mien when unset.", metavar="NAME"
+        "name",
+        "--name",
+        help="Who signs, as everybody will see it; or what the client's key is for.",
+        metavar="NAME",
     )
+
+    def create(values: Mapping[str, Any]) -> None:
+        (clients.create if chosen(values, "scope") else actions.create)(values)
+
     commands = [
         Command(
             "create",
-            "Make a key, and a certificate authority of one's own for it; from then on outputs are signed.",
-            lambda: [positionals("folder"), name],
-            actions.create,
+            "Make a key that signs outputs; with --scope, make a key for a client of the service instead.",
+            lambda: [positionals("folder"), name, *clients.parameters()],
+            create,
             terminal,
-            details=f"{WHERE} Only their owner can read the keys. Give root.pem to those who are to trust them; "
-            "root.key is needed for renewing only and may be kept elsewhere.",
-            usage="[FOLDER]",
+            details="Without --scope: a signing key, and a certificate authority of one's own for it; from then on "
+            f"outputs are signed. {WHERE} Only their owner can read the keys. Give root.pem to those who are to trust "
+            "them; root.key is needed for renewing only and may be kept elsewhere.\n\n"
+            "With --scope: a key that clients send as Authorization: Bearer KEY. It is shown once. From the first one "
+            "on the service asks everybody for a key.",
+            usage="[FOLDER] | --scope SCOPE...",
         ),
         Command(
             "renew",
-            "Make a new signing key from the same root, when the certificate expires.",
+            "Make a new signing key from the same root, when its certificate expires.",
             lambda: [positionals("folder")],
             actions.renew,
             terminal,
@@ -53,10 +65,11 @@ def keys_group(program: Program, terminal: Terminal) -> Group:
             terminal,
             usage="[FOLDER]",
         ),
+        *clients.commands(),
     ]
     return Group(
         name="keys",
-        help="Make and show the keys with which outputs are signed.",
+        help="Make and show keys: those with which outputs are signed, and those of the service's clients.",
         commands={command.name: command for command in commands if command.name},
         rich_help_panel="Provenance",
     )
