@@ -211,18 +211,23 @@ class _Execution:
             self._to_client("execution_error", data)
 
     def _order(self) -> list[str]:
-        needed: list[str] = []
-
-        def visit(name: str) -> None:
-            for value in self.prompt.graph[name].get("inputs", {}).values():
-                if isinstance(value, list):
-                    visit(str(value[0]))
-            if name not in needed:
-                needed.append(name)
-
-        for output in self.prompt.outputs:
-            visit(output)
-        return needed
+        """Each node after those that it needs; among those that could run next, output nodes come first."""
+        graph, nodes = self.prompt.graph, self.executor.nodes
+        needs: dict[str, set[str]] = {}
+        todo = list(self.prompt.outputs)
+        while todo:
+            name = todo.pop()
+            values = graph[name].get("inputs", {}).values()
+            needs[name] = {str(value[0]) for value in values if isinstance(value, list)}
+            todo += [origin for origin in needs[name] if origin not in needs]
+        order: list[str] = []
+        while len(order) < len(needs):
+            ready = [
+                name for name in graph if name in needs and name not in order and needs[name] <= set(order)
+            ]
+            first = [name for name in ready if nodes[graph[name]["class_type"]].output_node]
+            order.append((first or ready)[0])
+        return order
 
     def _signature(self, name: str) -> str:
         node = self.prompt.graph[name]
