@@ -102,6 +102,20 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     )
 
 
+def decode_jpeg(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Frame:
+    """The upright pixels of a JPEG in memory, H×W×3 uint8 BGR; ``name`` stands for it in errors.
+
+    Raises CorruptMedia for what is no whole JPEG, MediaTooLarge.
+    """
+    place = Path(name)
+    if not data.startswith(b"\xff\xd8\xff"):
+        raise CorruptMedia(f"{name} is not a JPEG picture.")
+    header = parse_header(data, "jpeg", place)
+    check_pixels(place, header.width, header.height, max_pixels)
+    pixels, _ = _split(_to_eight_bits(_decode(data, place), header))
+    return _upright(pixels, header.orientation)
+
+
 def write_image(
     path: Path,
     picture: Picture,

@@ -34,6 +34,7 @@ ROUTES: Final = (
     "assets",
     "faces",
     "preview",
+    "live",
     "estimate",
     "verify",
     "catalogue",

@@ -29,7 +29,9 @@ AssetRef: TypeAlias = Annotated[
 ]
 Scalar: TypeAlias = bool | int | float | str
 OptionValue: TypeAlias = Scalar | list[Scalar] | None
-JobEventType: TypeAlias = Literal["job.completed", "job.failed", "job.canceled", "batch.completed"]
+JobEventType: TypeAlias = Literal[
+    "job.running", "job.completed", "job.failed", "job.canceled", "batch.completed"
+]
 
 
 class Request(BaseModel):

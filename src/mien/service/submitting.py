@@ -188,11 +188,24 @@ class Submissions:
         return self.store.change(id, waiting, owner=caller.owner, **columns)
 
     def remove(self, row: JobRow) -> None:
-        """Forget a job that is not active, and what it made."""
+        """Forget a job that is not active, and what it made: results that no other job made too."""
         self.store.remove(row.id)
-        for record in row.results:
+        for id in {str(record.get("asset")) for record in row.results}:
             with suppress(AssetMissing, AssetInUse):
-                self.assets.delete(str(record.get("asset")), row.owner)
+                asset = self.assets.get(id, row.owner)
+                if asset.origin == "result" and not self._is_result(id, row.owner):
+                    self.assets.delete(id, row.owner)
+
+    def _is_result(self, asset: str, owner: str) -> bool:
+        """Whether a job of the owner has this result; the same work has the same result."""
+        import sqlalchemy as sa
+
+        from mien.db.tables import jobs
+
+        said = sa.cast(jobs.c.results, sa.Text).contains(asset)
+        query = sa.select(jobs.c.id).where(jobs.c.owner == owner, said).limit(1)
+        with self.store.database.read() as connection:
+            return connection.execute(query).first() is not None
 
     def changed(self, connection: Connection, row: JobRow) -> None:
         """What belongs into the transaction of a change that a client makes of a job's state."""

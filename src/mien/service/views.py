@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -55,11 +55,16 @@ def job_summary(row: JobRow, address: Address) -> dict[str, Any]:
         "expires_at": iso(row.expires_at),
         "progress": None if row.has_ended else row.progress,
         "failure": _failure(row.job.failure),
-        "results": [_result(row.id, number, record, address) for number, record in enumerate(row.results)],
+        "results": results_view(row.id, row.results, address),
         "batch": row.batch,
         "consent_ref": row.request.get("consent_ref"),
         "links": links_of(row),
     }
+
+
+def results_view(job: str, records: Sequence[Mapping[str, Any]], address: Address) -> list[dict[str, Any]]:
+    """The results of a job."""
+    return [_result(job, number, record, address) for number, record in enumerate(records)]
 
 
 def status_of(row: JobRow) -> str:

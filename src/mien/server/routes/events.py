@@ -17,7 +17,7 @@ from mien.server.errors import problems
 from mien.server.routes.jobs import JobId
 from mien.server.threads import Threads, threads_of
 from mien.server.watcher import Subscription, watcher_of
-from mien.service.views import iso
+from mien.service.views import iso, results_view
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -107,7 +107,7 @@ async def _following(
             row, found = None, []
         for event in found:
             after, silent = event.id, 0.0
-            yield message(event.type, dict(event.data), event.id)
+            yield message(event.type, _shown(service, event), event.id)
         if not found and row is not None and row.has_ended:
             return
         if not found:
@@ -115,6 +115,13 @@ async def _following(
             if silent >= HEARTBEAT:
                 silent = 0.0
                 yield ": still here\n\n"
+
+
+def _shown(service: Service, event: Event) -> dict[str, Any]:
+    if event.type != "result":
+        return dict(event.data)
+    root = service.settings.root_path
+    return {"results": results_view(event.job, event.data["results"], lambda record, own: f"{root}{own}")}
 
 
 def _news(service: Service, id: str, after: int) -> tuple[JobRow | None, list[Event]]:

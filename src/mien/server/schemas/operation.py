@@ -9,14 +9,14 @@ from pydantic import Field
 from mien.server.schemas.base import Model, Moment
 from mien.service.requests import Request
 
-Scope: TypeAlias = Literal["submit", "read", "admin"]
+Scope: TypeAlias = Literal["submit", "read", "work", "admin"]
 
 
 class KeyRequest(Request):
     """A key to be made."""
 
     name: str = Field(min_length=1, max_length=200)
-    scopes: list[Scope] = Field(default=["submit", "read"], min_length=1, max_length=3)
+    scopes: list[Scope] = Field(default=["submit", "read"], min_length=1, max_length=4)
     limits: dict[str, float] = Field(default_factory=dict, description="Limits that differ for this key.")
     expires_in: float | None = Field(default=None, gt=0, description="Seconds.")
 
