@@ -57,8 +57,6 @@ class Workflows:
                 workflow = read(path)
                 if workflow.name not in self._found:
                     self._found[workflow.name], self._files[workflow.name] = workflow, path
-        for workflow in self._found.values():
-            self._check_stages(workflow)
 
     @classmethod
     def from_settings(cls, settings: ComfySettings) -> Workflows:
@@ -87,6 +85,7 @@ class Workflows:
         Raises WorkflowInvalid, InputMissing.
         """
         workflow = self.get(name)
+        self.check_stages(workflow)
         checked = workflow.check(values)
         if workflow.kind != "stages":
             return Plan(workflow, checked, (PlannedStage(name, workflow, checked, {}),))
@@ -103,7 +102,11 @@ class Workflows:
             stages.append(PlannedStage(stage.name, inner, inner_values, pending))
         return Plan(workflow, checked, tuple(stages))
 
-    def _check_stages(self, workflow: Workflow) -> None:
+    def check_stages(self, workflow: Workflow) -> None:
+        """Whether the workflows that its stages name are there and have these inputs. Raises WorkflowInvalid.
+
+        Not asked when all are read: one that is replaced must not make the others unusable.
+        """
         for stage in workflow.stages:
             inner = self.get(stage.workflow)
             if inner.kind == "stages":

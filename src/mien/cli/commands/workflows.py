@@ -14,6 +14,7 @@ from mien.errors import WorkflowInvalid
 if TYPE_CHECKING:
     from mien.comfyui.settings import ComfySettings
     from mien.comfyui.workflow import Workflow
+    from mien.comfyui.workflows import Workflows
 
 
 def workflows_group(program: Program, terminal: Terminal) -> Group:
@@ -79,10 +80,13 @@ def _check(words: Sequence[str], urls: Sequence[str], settings: ComfySettings) -
     """One row for each workflow and instance."""
     from mien.comfyui.check import check_size, problems
     from mien.comfyui.instance import ComfyInstance
+    from mien.comfyui.workflows import Workflows
 
     rows: list[dict[str, Any]] = []
-    workflows = _named(words, settings)
+    known = Workflows.from_settings(settings)
+    workflows = _named(words, known)
     for workflow in workflows:
+        known.check_stages(workflow)
         if workflow.graph is None:
             rows.append({"workflow": workflow.name, "instance": None, "problems": []})
         elif not urls:
@@ -100,10 +104,9 @@ def _check(words: Sequence[str], urls: Sequence[str], settings: ComfySettings) -
     return rows
 
 
-def _named(words: Sequence[str], settings: ComfySettings) -> list[Workflow]:
-    from mien.comfyui.workflows import Workflows, read
+def _named(words: Sequence[str], known: Workflows) -> list[Workflow]:
+    from mien.comfyui.workflows import read
 
-    known = Workflows.from_settings(settings)
     if not words:
         return [known.get(name) for name in known.names]
     return [
