@@ -54,11 +54,13 @@ class JobQueries:
         statuses: Sequence[Status] = (),
         before: int | None = None,
         limit: int = 50,
+        only_workflows: bool = False,
         **equal: str | None,
     ) -> tuple[list[JobRow], int | None]:
         """The newest jobs whose ``seq`` is below ``before``, and where the next page begins (None: nowhere).
 
         ``equal`` are values of other columns, such as ``batch``, ``workflow``, ``kind``; None leaves a column out.
+        ``only_workflows``: only jobs that were asked for as a workflow.
         """
         import sqlalchemy as sa
 
@@ -69,6 +71,8 @@ class JobQueries:
             wanted.append(jobs.c.kind != CLI)
         if owner is not None:
             wanted.append(jobs.c.owner == owner)
+        if only_workflows:
+            wanted.append(jobs.c.workflow.is_not(None))
         if statuses:
             wanted.append(jobs.c.status.in_(statuses))
         if before is not None:

@@ -44,6 +44,8 @@ ROUTES: Final = (
     "operation",
 )
 """Modules of ``mien.server.routes`` whose ``router`` is served below ``/api/v1``."""
+GATEWAY: Final = ("tasks", "comm", "face_swap", "status")
+"""Modules of ``mien.server.gateway`` whose ``router`` has whole addresses."""
 OUTSIDE: Final = ("probes", "documents")
 """Modules whose ``router`` is served at the top."""
 THREADS: Final = 100
@@ -81,6 +83,8 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(_router(name), prefix=API)
     for name in OUTSIDE:
         app.include_router(_router(name))
+    for name in GATEWAY:
+        app.include_router(_router(name, "gateway"))
     app.user_middleware = _layers(app, service, HttpMetrics(registry))
     app.openapi = describe(app)  # type: ignore[method-assign]
     return app
@@ -110,8 +114,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-def _router(name: str) -> APIRouter:
-    router: APIRouter = import_module(f"mien.server.routes.{name}").router
+def _router(name: str, package: str = "routes") -> APIRouter:
+    router: APIRouter = import_module(f"mien.server.{package}.{name}").router
     return router
 
 

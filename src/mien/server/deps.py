@@ -2,8 +2,8 @@
 
 ``ServiceDep``
     the service.
-``CallerDep``, ``Reader``, ``Submitter``, ``Admin``
-    who calls; the last three refuse keys without that scope with 403. Who has no key, or too many requests, was
+``CallerDep``, ``Reader``, ``Submitter``, ``Worker``, ``Admin``
+    who calls; all but the first refuse keys without that scope with 403. Who has no key, or too many requests, was
     refused before the route.
 ``VisitDep``
     request id, address and headers of the request.
@@ -78,6 +78,7 @@ VisitDep = Annotated[Visit, Depends(visit_of_request)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 Reader = Annotated[Caller, Depends(require("read"))]
 Submitter = Annotated[Caller, Depends(require("submit"))]
+Worker = Annotated[Caller, Depends(require("work"))]
 Admin = Annotated[Caller, Depends(require("admin"))]
 
 

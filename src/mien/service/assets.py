@@ -142,6 +142,17 @@ class Assets:
         finally:
             path.unlink(missing_ok=True)
 
+    def give(self, id: str, giver: str, owner: str) -> Asset:
+        """Make an asset of one owner a result of another, without copying it. Raises AssetMissing."""
+        with self._database.begin() as connection:
+            row = connection.execute(_select().where(_is(id, giver)).with_for_update()).mappings().first()
+            if row is None or not _ID.fullmatch(id):
+                raise _missing(id)
+            found = _asset(row)
+            blob = Blob(found.id, found.url, found.size, found.media)
+            _put_row(connection, blob, owner, found.name, "result", time.time() + self._settings.retain_jobs)
+            return _asset(connection.execute(_select().where(_is(id, owner))).mappings().one())
+
     def get(self, id: str, owner: str | None) -> Asset:
         """One asset; ``owner`` None means anybody's. Raises AssetMissing."""
         wanted = assets.c.id == id if owner is None else _is(id, owner)

@@ -8,7 +8,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from mien.errors import Forbidden, OptionError
 
-Scope: TypeAlias = Literal["submit", "read", "admin"]
+Scope: TypeAlias = Literal["submit", "read", "work", "admin"]
+"""work: fetch tasks of all owners as a consumer, and report about them."""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 LIMITS: Final[Mapping[str, str]] = {
     "requests_per_minute": "requests_per_minute",

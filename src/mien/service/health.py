@@ -83,6 +83,11 @@ class Health:
             self._last = (self._clock(), worst, checks)
             return worst, checks
 
+    def storage_works(self) -> bool:
+        """Whether a file can be stored, read and deleted; a recent answer is given again."""
+        with self._lock:
+            return self._look_at_storage().state == "ok"
+
     def _parts(self) -> dict[str, Finding]:
         database = _tried(self._look_at_database)
         parts = {"database": database, "storage": self._look_at_storage()}

@@ -9,6 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from mien.comfyui.settings import ComfySettings
 from mien.db import Database, open_database
 from mien.errors import DatabaseUnavailable, MienError
 from mien.service.access import Access
@@ -18,6 +19,7 @@ from mien.service.composing import open_jobs
 from mien.service.counters import Counters
 from mien.service.desk import Desk
 from mien.service.events import Events
+from mien.service.gateway import Gateway
 from mien.service.health import Health
 from mien.service.idempotency import Idempotency
 from mien.service.keys import Keys
@@ -63,6 +65,7 @@ class Service:
         storage: Chain,
         log: Log,
         engine: Callable[[Settings], Engine] | None = None,
+        comfy: ComfySettings | None = None,
     ) -> None:
         self.settings = settings
         self.engine_settings = engine_settings.model_copy(
@@ -78,6 +81,7 @@ class Service:
         self._ends = ExitStack()
         self._compose_access()
         self._compose_jobs()
+        self.comfy = comfy or ComfySettings.from_environment({})
         self._chores = self._make_chores()
 
     def _compose_access(self) -> None:
@@ -123,6 +127,13 @@ class Service:
             settings, engine_settings, database, self.store, self.storage, lambda: self.models
         )
         self.system = System(settings, engine_settings, database, self.storage, lambda: self.models)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """What stands behind the routes of the gateway."""
+        gateway = Gateway(self.settings, self.comfy, self.store, self.events, lambda: self.desk, self._on_end)
+        self._ends.callback(gateway.close)
+        return gateway
 
     @property
     def engine(self) -> Engine:
@@ -254,10 +265,11 @@ def open_service(
     engine_settings: Settings | None = None,
     storage_settings: StorageSettings | None = None,
     log_to: TextIO | None = None,
+    comfy_settings: ComfySettings | None = None,
 ) -> Service:
     """Open a service on its database, which is made or updated when that is needed.
 
-    ``engine_settings`` and ``storage_settings`` are those of the environment when unset; local files go below the
+    ``engine_settings``, ``storage_settings`` and ``comfy_settings`` are those of the environment when unset; local files go below the
     data folder unless the storage settings name another. Raises OptionError for settings that cannot be used,
     DatabaseUnavailable.
     """
@@ -269,7 +281,9 @@ def open_service(
         storage_settings = storage_settings.model_copy(update=update)
     log = open_log(settings, log_to)
     storage = open_storage(storage_settings)
-    return Service(settings, engine_settings, open_database(settings.database()), storage, log)
+    comfy = comfy_settings or ComfySettings.from_environment()
+    database = open_database(settings.database())
+    return Service(settings, engine_settings, database, storage, log, comfy=comfy)
 
 
 def _engine(settings: Settings) -> Engine:

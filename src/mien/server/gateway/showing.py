@@ -1,0 +1,57 @@
+"""How tasks are shown by routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MienError
+from mien.jobs.rows import JobRow
+from mien.server.gateway.schemas import OutputData, Task, TaskState
+from mien.service.tasks import view
+from mien.service.views import PREFIX
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from mien.service.service import Service
+
+
+def shown(service: Service, row: JobRow, request: Request) -> dict[str, Any]:
+    """A task as plain data."""
+    gateway = service.gateway
+    graph = None
+    for step in row.job.steps:
+        if "workflow" in step.args:
+            graph = gateway.workflow_steps.graph_of(step)
+    return view(row, lambda row: output_url(service, row, request), gateway.ports, graph)
+
+
+def task(service: Service, row: JobRow, request: Request) -> Task:
+    """A task."""
+    return Task.model_validate(shown(service, row, request))
+
+
+def state(service: Service, row: JobRow, request: Request) -> TaskState:
+    """A task with its state and result."""
+    found = task(service, row, request)
+    return TaskState(task=found, status=found.status, result=found.output_data)
+
+
+def output_data(service: Service, row: JobRow, request: Request) -> OutputData | None:
+    """Where the result is; None while there is none."""
+    url = output_url(service, row, request)
+    return None if url is None else OutputData(url=url)
+
+
+def output_url(service: Service, row: JobRow, request: Request) -> str | None:
+    """The address of the result: in the storage of a consumer, in our own, or at this service."""
+    given = row.external.get("output_url")
+    if given or not row.results:
+        return given
+    try:
+        asset = service.assets.get(str(row.results[-1].get("asset")), row.owner)
+        return service.assets.sign(asset, service.settings.result_url_seconds)
+    except MienError:
+        base = service.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+        own = f"{base.rstrip('/')}{service.settings.root_path}{PREFIX}/jobs/{row.id}/result"
+        return f"{own}?index={len(row.results) - 1}"

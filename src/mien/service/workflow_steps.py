@@ -1,0 +1,228 @@
+"""Workflows as steps of a job: stages of the face engine and of ComfyUI, one after the other.
+
+Pictures are references here, as in all steps; everything else of a workflow's parameters is checked and filled in
+before the job is stored, so that a repetition has the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mien.comfyui.environments import environments_of
+from mien.comfyui.settings import ComfySettings
+from mien.comfyui.workflow import Workflow, filled
+from mien.comfyui.workflows import Workflows
+from mien.errors import InputError, WorkflowInvalid
+from mien.jobs.job import JobStep
+from mien.jobs.queries import PULL
+from mien.service.checking import Checker, Look
+from mien.service.outputs import Known, named_output
+from mien.service.problems import Problems
+from mien.service.requests import OutputRequest, StepFields, StepResult
+from mien.service.steps import LOCAL
+
+COMFYUI: Final = "comfyui:"
+"""Begins the names of environments whose steps this service has done by ComfyUI instances."""
+CONSUMERS: Final = f"{PULL}comm"
+"""The environment of workflows when this service has no instance: consumers fetch them."""
+
+
+@dataclass(frozen=True)
+class WorkflowSteps:
+    """Turns calls of workflows into steps."""
+
+    workflows: Workflows
+    settings: ComfySettings
+    checker: Checker
+
+    def environment(self, workflow: Workflow) -> str:
+        """Where a workflow runs: with the face engine, in ComfyUI, or with consumers."""
+        if workflow.kind == "mien":
+            return LOCAL
+        known = environments_of(self.settings)
+        chosen = [found for found in known if workflow.name in found.workflows]
+        chosen = chosen or [found for found in known if not found.workflows]
+        return f"{COMFYUI}{chosen[0].name}" if chosen else CONSUMERS
+
+    def steps(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        look: Look,
+        *,
+        consent: str | None = None,
+        resolution: str | None = None,
+        fields: str = "",
+    ) -> tuple[JobStep, ...]:
+        """The steps of a call. ``fields`` begins the path of a parameter in the request, as problems name it.
+
+        Raises WorkflowInvalid for an unknown workflow, and what is wrong with the values, with their fields.
+        """
+        workflow = self.workflows.get(name)
+        problems = Problems()
+        checked = self._values(workflow, values, fields, look, problems)
+        problems.refuse()
+        steps: list[JobStep] = []
+        made: dict[str, int] = {}
+        for stage_name, inner, given in self._stages(workflow, checked, made):
+            step = self._step(inner, given, steps, look, consent, resolution, fields, problems)
+            made[stage_name] = len(steps)
+            steps.append(step)
+        problems.refuse()
+        return tuple(steps)
+
+    def graph_of(self, step: JobStep) -> dict[str, Any]:
+        """The graph of a ComfyUI step with everything in it but the pictures, for those who run it elsewhere."""
+        call = step.args["workflow"]
+        return filled(self.workflows.get(call["name"]), call["parameters"])
+
+    def _values(
+        self, workflow: Workflow, values: Mapping[str, Any], fields: str, look: Look, problems: Problems
+    ) -> dict[str, Any]:
+        """All values of the workflow, pictures as references."""
+        pictures = {item.name: item for item in workflow.parameters if item.type == "image"}
+        references: dict[str, Any] = {}
+        for name, parameter in pictures.items():
+            if values.get(name) is not None:
+                with problems.at(f"{fields}{name}"):
+                    references[name] = self._reference(values[name], look)
+            elif parameter.required:
+                problems.add(
+                    f"{fields}{name}",
+                    WorkflowInvalid(f"The workflow {workflow.name} needs the parameter {name}."),
+                )
+        plain = {name: value for name, value in values.items() if name not in pictures}
+        for name in [name for name in plain if name not in {item.name for item in workflow.parameters}]:
+            problems.add(
+                f"{fields}{name}", WorkflowInvalid(f"The workflow {workflow.name} has no parameter {name}.")
+            )
+            del plain[name]
+        return {**self._plain(workflow, plain, frozenset(pictures), fields, problems), **references}
+
+    def _plain(
+        self,
+        workflow: Workflow,
+        values: Mapping[str, Any],
+        pending: frozenset[str],
+        fields: str,
+        problems: Problems,
+    ) -> dict[str, Any]:
+        for parameter in workflow.parameters:
+            if (
+                parameter.name in values
+                and parameter.name not in pending
+                and values[parameter.name] is not None
+            ):
+                with problems.at(f"{fields}{parameter.name}"):
+                    parameter.check(values[parameter.name])
+        problems.refuse()
+        checked = workflow.check(values, pending)
+        # A size is text in a job's file, and is read again from it.
+        return {name: "x".join(map(str, v)) if isinstance(v, tuple) else v for name, v in checked.items()}
+
+    def _reference(self, value: Any, look: Look) -> str:
+        if not isinstance(value, str):
+            raise InputError("A picture is given by an address or the id of an asset.")
+        reference = self.checker.reference(value)
+        if reference.startswith("asset:"):
+            look(value)
+        return reference
+
+    def _stages(self, workflow: Workflow, checked: Mapping[str, Any], made: Mapping[str, int]) -> Any:
+        """Name, workflow and values of each stage; a picture from an earlier stage is a StepResult."""
+        if workflow.kind != "stages":
+            yield workflow.name, workflow, checked
+            return
+        for stage in workflow.stages:
+            given: dict[str, Any] = {}
+            for name, source in stage.inputs.items():
+                if source.stage is not None:
+                    given[name] = StepResult(step=made[source.stage])
+                else:
+                    given[name] = checked.get(source.parameter) if source.parameter else source.value
+            yield stage.name, self.workflows.get(stage.workflow), given
+
+    def _step(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        before: Sequence[JobStep],
+        look: Look,
+        consent: str | None,
+        resolution: str | None,
+        fields: str,
+        problems: Problems,
+    ) -> JobStep:
+        if workflow.kind == "mien":
+            wish = _face_step(workflow, given, resolution)
+            return self.checker.checked_step(
+                wish, lambda name: f"{fields}{name}".rstrip("."), before, consent, look, problems
+            )
+        return self._comfy_step(workflow, given, before, look, consent, problems)
+
+    def _comfy_step(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        before: Sequence[JobStep],
+        look: Look,
+        consent: str | None,
+        problems: Problems,
+    ) -> JobStep:
+        pictures = [item.name for item in workflow.parameters if item.type == "image"]
+        files = {name: given[name] for name in pictures if given.get(name) is not None}
+        plain = {name: value for name, value in given.items() if name not in pictures}
+        values = self._plain(workflow, plain, frozenset(pictures), "", problems)
+        # The last picture is the target, after which the result is named.
+        target_name = list(files)[-1] if files else None
+        target, known = self._target(files.pop(target_name) if target_name else None, before, look)
+        call = {
+            "name": workflow.name,
+            "version": workflow.version,
+            "parameters": values,
+            "images": list(files),
+            "target": target_name,
+        }
+        output = named_output(OutputRequest(), known, len(before)) if known else f"{workflow.name}.png"
+        args: dict[str, Any] = {
+            "source_paths": list(files.values()),
+            "target_path": target,
+            "output_path": f"result:{output}",
+            "processors": [],
+            "workflow": call,
+            "environment": self.environment(workflow),
+        }
+        return JobStep({**args, **({"consent_ref": consent} if consent else {})})
+
+    def _target(
+        self, given: str | StepResult | None, before: Sequence[JobStep], look: Look
+    ) -> tuple[str, Known | None]:
+        if given is None:
+            return "", None
+        if isinstance(given, StepResult):
+            return f"step:{given.step}", Known.of_result(before[given.step].output_path or "")
+        if given.startswith("asset:"):
+            return given, look(given.removeprefix("asset:"))
+        return given, Known.of_url(given)
+
+
+def _face_step(workflow: Workflow, given: Mapping[str, Any], resolution: str | None) -> StepFields:
+    """What a workflow of the face engine asks of it."""
+    asked: dict[str, Any] = {"processors": list(workflow.processors), "options": {}, "sources": []}
+    for parameter in workflow.parameters:
+        value = given.get(parameter.name)
+        if value is None:
+            continue
+        if parameter.option == "sources":
+            asked["sources"].append(_as_given(value))
+        elif parameter.option == "target":
+            asked["target"] = _as_given(value)
+        elif parameter.option is not None:
+            asked["options"][parameter.option] = value
+    return StepFields(**asked, resolution=resolution)
+
+
+def _as_given(value: Any) -> Any:
+    return value.removeprefix("asset:") if isinstance(value, str) else value
