@@ -395,3 +395,23 @@ def test_a_painter_without_a_map_needs_a_source(engine: Engine, tmp_path: Path) 
     target = write_picture(tmp_path / "group.png", scene(20))
     with pytest.raises(InputError, match="needs at least one source"):
         engine.run(Step(target, tmp_path / "out.png", (), ("painter",)))
+
+
+def test_in_a_picture_boxes_tell_networks_who_is_who(tmp_path: Path, red: Path, blue: Path) -> None:
+    pytest.importorskip("onnx")
+    from tests.standins.face_analysis import write_standins
+
+    models = tmp_path / "models"
+    models.mkdir()
+    write_standins(models)
+    target = write_picture(tmp_path / "twins.png", people(LEFT, RIGHT, tints=(0, 0)))
+    options = {"face_detector_model": "yolo_face", "face_landmarker_model": "2dfan4"}
+    mapped = tuple(
+        Person(FaceReference(0, Box(x - 55, y - 70, x + 55, y + 70)), (source,))
+        for (x, y), source in ((RIGHT, red), (LEFT, blue))
+    )
+    with neural_engine(models, tmp_path / "cache", processors=ALL) as engine:
+        engine.run(Step(target, tmp_path / "out.png", (), ("painter",), options, mapped))
+    image = read_image(tmp_path / "out.png").pixels
+    assert tuple(image[LEFT[1], LEFT[0]]) == BLUE
+    assert tuple(image[RIGHT[1], RIGHT[0]]) == RED
