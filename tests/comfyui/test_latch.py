@@ -1,3 +1,4 @@
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -52,4 +53,5 @@ class LatchMachine(RuleBasedStateMachine):
             assert self.latch.reason == "It is broken."
 
 
+LatchMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestLatch = LatchMachine.TestCase

@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.comfyui.strip import strip
@@ -60,9 +60,7 @@ def frames(path: Path) -> list[bytes]:
         return [frame.to_ndarray().tobytes() for frame in file.decode(video=0)]
 
 
-@pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "mpeg4"), ("a.mov", "mpeg4"), ("a.mkv", "mpeg4"), ("a.webm", "vp8")]
-)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm"])
 def test_tags_of_videos_go_and_frames_stay(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     film(path, "vp8" if path.suffix == ".webm" else "mpeg4")
@@ -95,6 +93,7 @@ def test_comments_of_flac_go_and_samples_stay(tmp_path: Path) -> None:
     assert samples() == before
 
 
+@settings(deadline=None)
 @given(
     data=st.binary(max_size=300),
     format=st.sampled_from(["png", "jpeg", "webp", "flac", "mp4", "matroska", "gif", ""]),

@@ -2,7 +2,7 @@ import json
 import struct
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.comfyui.tally import Tally
@@ -93,6 +93,7 @@ kinds = st.sampled_from(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(kinds, st.dictionaries(st.sampled_from(["nodes", "node", "x"]), json_values))),
     st.binary(),
