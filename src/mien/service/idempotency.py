@@ -90,7 +90,8 @@ class Idempotency:
             statement = kind.insert(idempotency).values(
                 owner=owner, key=key, locked_until=new.locked_until, **values
             )
-            if connection.execute(statement.on_conflict_do_nothing()).rowcount == 1:
+            statement = statement.on_conflict_do_nothing().returning(idempotency.c.key)
+            if connection.execute(statement).first() is not None:
                 return new
             query = sa.select(idempotency).where(_row(owner, key)).with_for_update()
             slot = _found(connection.execute(query).mappings().one(), fingerprint, moment, new.locked_until)

@@ -23,6 +23,8 @@ SHARE: Final = 50
 KEEP: Final = 5.0
 """Seconds after which a portion that was not spent is worth nothing: the minute has moved on."""
 _MOST: Final = 10_000
+_ROUNDING: Final = 1e-3
+"""Seconds, so that a limit of n lets n pass: moments are large numbers, and their sums are not exact."""
 
 
 @dataclass(slots=True)
@@ -89,8 +91,7 @@ class Rates:
 
         kind = sqlite if self._database.is_sqlite else postgresql
         old = sa.case((rate_limits.c.free_at > moment, rate_limits.c.free_at), else_=moment)
-        # A share of rounding, so that a limit of n lets n pass.
-        room = moment + max(MINUTE, span) + 1e-6
+        room = moment + max(MINUTE, span) + 1e-3
         statement = (
             kind.insert(rate_limits)
             .values(key=name, free_at=moment + span)
