@@ -177,3 +177,11 @@ def test_parts_leave_no_empty_folder(tmp_path: Path) -> None:
     with open_for_parts(tmp_path, "abc", cancel=Cancel()) as area:
         assert area.folder.is_dir()
     assert not area.folder.exists()
+
+
+def test_locks_that_killed_runs_left_go_with_the_work_and_held_ones_stay(tmp_path: Path) -> None:
+    with open_area(tmp_path, "abc", cancel=Cancel()) as area, area.claim("seg0001.mkv"):
+        (tmp_path / "abc.seg0000.mkv.lock").touch()
+        area.remove()
+        assert [path.name for path in tmp_path.glob("abc.seg*")] == ["abc.seg0001.mkv.lock"]
+    assert not list(tmp_path.iterdir())

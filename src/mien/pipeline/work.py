@@ -126,8 +126,11 @@ class WorkArea:
         return path
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder with all that is in it, and the locks of segments that killed runs left."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        for lock_file in self.folder.parent.glob(f"{self.folder.name}.*.lock"):
+            with suppress(OSError), FileLock(lock_file, timeout=0):
+                lock_file.unlink(missing_ok=True)
 
 
 @contextmanager
