@@ -83,7 +83,7 @@ class InterfaceOptions(Options):
     section: ClassVar[str] = "uis"
     title: ClassVar[str] = "Studio"
 
-    open_browser: bool = option(False, help="Open the page.")
+    open_browser: bool = option(True, help="Open the page in the browser.")
     ui_layouts: tuple[Literal["benchmark", "default", "jobs", "webcam"], ...] = option(
         ("default",), help="Accepted for FaceFusion's command lines."
     )

@@ -18,6 +18,7 @@ from mien.server.errors import add_handlers, problems
 from mien.server.metrics import HttpMetrics, registry_of
 from mien.server.middleware import API, Bodies, Failures, Heads, Outermost
 from mien.server.openapi import describe
+from mien.server.studio import add_studio
 
 if TYPE_CHECKING:
     from fastapi.routing import APIRoute
@@ -85,6 +86,8 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(_router(name))
     for name in GATEWAY:
         app.include_router(_router(name, "gateway"))
+    if service.settings.studio:
+        add_studio(app)
     app.user_middleware = _layers(app, service, HttpMetrics(registry))
     app.openapi = describe(app)  # type: ignore[method-assign]
     return app

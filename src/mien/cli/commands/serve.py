@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def serve_command(program: Program, terminal: Terminal) -> Command:
         "serve",
         "Run the service: the HTTP API and a worker beside it.",
         service_flags,
-        lambda values: _serve(program, terminal, values, with_worker=True),
+        lambda values: run_server(program, terminal, values, with_worker=True),
         terminal,
         details=DETAILS,
         panel="Service",
@@ -45,7 +45,7 @@ def api_command(program: Program, terminal: Terminal) -> Command:
         "api",
         "Run the HTTP API alone; mien worker, on this or other machines, does the work.",
         service_flags,
-        lambda values: _serve(program, terminal, values, with_worker=False),
+        lambda values: run_server(program, terminal, values, with_worker=False),
         terminal,
         details=DETAILS,
         panel="Service",
@@ -65,7 +65,15 @@ def worker_command(program: Program, terminal: Terminal) -> Command:
     )
 
 
-def _serve(program: Program, terminal: Terminal, values: Mapping[str, Any], *, with_worker: bool) -> None:
+def run_server(
+    program: Program,
+    terminal: Terminal,
+    values: Mapping[str, Any],
+    *,
+    with_worker: bool,
+    on_ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until it is asked to end; ``on_ready`` is called with the address once it can be reached."""
     from mien.server.app import create_app
     from mien.server.serving import address_of, listen, serve
     from mien.service.child import WorkerProcess
@@ -87,6 +95,10 @@ def _serve(program: Program, terminal: Terminal, values: Mapping[str, Any], *, w
             worker.start()
             ends.callback(worker.stop)
 
+        def tell() -> None:
+            _tell(terminal, service, address_of(sock))
+            on_ready(address_of(sock))
+
         def on_end() -> None:
             service.stopping = True
             if worker is not None:
@@ -96,7 +108,7 @@ def _serve(program: Program, terminal: Terminal, values: Mapping[str, Any], *, w
             app,
             sock,
             settings,
-            on_ready=lambda: _tell(terminal, service, address_of(sock)),
+            on_ready=tell,
             on_end=on_end,
         )
         if not terminal.json:

@@ -22,12 +22,30 @@ def _sections(program: Program) -> list[Section]:
 
 
 def open_studio(call: Call) -> None:
-    """There is none yet."""
-    raise call.fail(
-        "The studio is not part of this version; mien headless-run takes the same flags and runs at once.",
-        "studio_missing",
+    """Run the service on this machine, and show its page."""
+    from mien.cli.commands.serve import run_server
+
+    ignored = sorted(call.values.keys() - {"open_browser", "ui_layouts", "ui_workflow"})
+    if ignored:
+        call.terminal.note(f"the studio keeps its own settings; without effect here: {', '.join(ignored)}.")
+    wanted = call.values.get("open_browser", True)
+    run_server(
+        call.program,
+        call.terminal,
+        {},
+        with_worker=True,
+        on_ready=_show if wanted else lambda address: None,
     )
 
 
-COMMANDS = (About("run", "Open the studio (not part of this version).", open_studio, _sections, config=True),)
+def _show(address: str) -> None:
+    """Open the browser where there is one; the address stands in the terminal for all others."""
+    import threading
+    import webbrowser
+
+    # A browser that has to start first would keep the server from answering it.
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
+COMMANDS = (About("run", "Open the studio in the browser.", open_studio, _sections, config=True),)
 """The command of this module."""

@@ -1,0 +1,20 @@
+import type { Job, JobStep } from "../api/types";
+import { named, t } from "../i18n/index.svelte";
+import { humanise } from "../logic/words";
+
+/** What a step does, in a line. */
+export function stepTitle(step: Pick<JobStep, "processors" | "workflow">): string {
+  if (step.workflow) return String(step.workflow["name"] ?? "ComfyUI");
+  return step.processors.map((name) => named("processor", name, humanise(name))).join(" → ");
+}
+
+export function jobTitle(job: Job): string {
+  if (job.kind === "download") return t("job.download.kind");
+  if (job.workflow) return job.workflow;
+  const names = job.steps.map(stepTitle).filter(Boolean);
+  return names.length ? names.join(", ") : (job.results[0]?.name ?? humanise(job.kind));
+}
+
+export function tone(status: string): string {
+  return { completed: "good", failed: "bad", canceled: "", running: "good", started: "good" }[status] ?? "";
+}

@@ -1,0 +1,63 @@
+/** All jobs of the caller, kept up to date by events. */
+
+import * as calls from "../api/calls";
+import type { Batch, Job } from "../api/types";
+
+export type Group = "drafts" | "active" | "done" | "stopped";
+
+const GROUPS: Readonly<Record<Job["status"], Group>> = {
+  drafted: "drafts",
+  queued: "active",
+  running: "active",
+  canceling: "active",
+  completed: "done",
+  failed: "stopped",
+  canceled: "stopped",
+};
+
+export function groupOf(job: Job): Group {
+  return GROUPS[job.status];
+}
+
+class Board {
+  private known: Record<string, Job> = $state.raw({});
+  batches: Batch[] = $state.raw([]);
+  cursor: string | null = $state(null);
+  loaded = $state(false);
+  readonly jobs: Job[] = $derived(
+    Object.values(this.known).sort((a, b) => b.created_at.localeCompare(a.created_at) || b.id.localeCompare(a.id)),
+  );
+  readonly active = $derived(this.jobs.filter((job) => groupOf(job) === "active").length);
+  private source: EventSource | null = null;
+
+  begin(): void {
+    if (this.source) return;
+    void this.load();
+    this.source = calls.boardEvents();
+    this.source.addEventListener("job", (event) => this.take(JSON.parse(event.data) as Job));
+    // What happened while the connection was gone is read anew.
+    this.source.onopen = () => this.loaded && void this.load();
+  }
+
+  take(job: Job): void {
+    this.known = { ...this.known, [job.id]: job };
+  }
+
+  drop(id: string): void {
+    this.known = Object.fromEntries(Object.entries(this.known).filter(([key]) => key !== id));
+  }
+
+  async load(more = false): Promise<void> {
+    try {
+      const page = await calls.jobs({ limit: "50", ...(more && this.cursor ? { cursor: this.cursor } : {}) });
+      const read = Object.fromEntries(page.jobs.map((job) => [job.id, job]));
+      this.known = { ...this.known, ...read };
+      if (more || !this.loaded) this.cursor = page.next_cursor ?? null;
+      this.batches = (await calls.batches()).batches;
+    } finally {
+      this.loaded = true;
+    }
+  }
+}
+
+export const board = new Board();
