@@ -143,7 +143,10 @@ class Previews:
         with desk.lock:
             job = replace(desk.job or self._prepare(step, desk, cancel), cancel=cancel)
             frames = self._frames(step.target, target)
-            still = self._stills.get(f"{target} {number} {size}", lambda: _still(frames, number, size))
+            whole = self._stills.get(f"{target} {number}", lambda: _whole(frames, number))
+            still = whole
+            if size is not None:
+                still = self._stills.get(f"{target} {number} {size}", lambda: _scaled(whole, size))
             cancel.raise_if_set()
             content = self._check(job, desk, still)
             finder = self._finder(job, desk, frames, size)
@@ -184,7 +187,7 @@ class Previews:
             desk.finders[size] = make_finder(
                 job.plan,
                 job.analyser,
-                lambda number: _still(frames, number, size).sought.image,
+                lambda number: _scaled(_whole(frames, number), size).sought.image,
                 is_clip=job.plan.kind == "video",
             )
         return desk.finders[size]
@@ -202,18 +205,25 @@ def _key(step: Step, target: str) -> str:
     return hash_of(said)
 
 
-def _still(frames: Frames, number: int, size: int | None) -> _Still:
+def _whole(frames: Frames, number: int) -> _Still:
+    sought = frames.read(number)
+    sought.image.setflags(write=False)  # it is kept, and handed out
+    return _Still(sought, 1.0)
+
+
+def _scaled(whole: _Still, size: int | None) -> _Still:
     from mien.pipeline.resize import resized
 
-    sought = frames.read(number)
+    sought = whole.sought
     height, width = sought.image.shape[:2]
     scale = min(1.0, size / max(height, width)) if size else 1.0
-    if scale < 1:
-        wanted = max(round(width * scale), 1), max(round(height * scale), 1)
-        alpha = None if sought.alpha is None else resized(sought.alpha, *wanted)
-        sought = replace(sought, image=resized(sought.image, *wanted), alpha=alpha)
-    sought.image.setflags(write=False)  # it is kept, and handed out
-    return _Still(sought, scale)
+    if scale == 1:
+        return whole
+    wanted = max(round(width * scale), 1), max(round(height * scale), 1)
+    image = resized(sought.image, *wanted)
+    image.setflags(write=False)
+    alpha = None if sought.alpha is None else resized(sought.alpha, *wanted)
+    return _Still(replace(sought, image=image, alpha=alpha), scale)
 
 
 def _preview(job: Job, desk: _Desk, still: _Still, finder: Finder, content: Verdict) -> Preview:
