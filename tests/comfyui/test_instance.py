@@ -541,6 +541,18 @@ def test_a_run_that_has_ended_meanwhile_is_adopted(run: Run, comfy: FakeComfyUI)
     assert len(ran(comfy)) == 1
 
 
+def test_the_instance_knows_a_run_until_its_result_is_stored(run: Run, comfy: FakeComfyUI) -> None:
+    known: list[bool] = []
+
+    def store(result: ComfyResult) -> None:
+        known.append(result.prompt_id in comfy.life.prompts.history())
+        assert all(output.path and output.path.is_file() for output in result.outputs)
+
+    run(on_result=store)
+    assert known == [True]
+    assert comfy.life.prompts.history() == {}
+
+
 def test_a_run_that_never_arrived_is_submitted(run: Run, comfy: FakeComfyUI) -> None:
     result = run(resume=("22222222-2222-4222-8222-222222222222", "mien-dead"))
     assert result.attempt == 1

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mien.comfyui.api import Unsent
 from mien.comfyui.follow import OnProgress, Stuck, Unheeded
 from mien.comfyui.graph import Graph, Upload
-from mien.comfyui.instance import ComfyInstance, ComfyResult
+from mien.comfyui.instance import ComfyInstance, ComfyResult, OnResult
 from mien.comfyui.member import InstanceStatus, Member
 from mien.comfyui.settings import ComfySettings, checked_url, shown_url
 from mien.errors import ComfyLost, ComfyUnreachable, OptionError, TimedOut, WorkflowInvalid
@@ -134,6 +134,7 @@ class Environments:
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
         on_submitted: Callable[[Submission], None] | None = None,
+        on_result: OnResult | None = None,
         resume: Submission | None = None,
     ) -> ComfyResult:
         """Run a graph on the least busy instance of the environment, waiting for a place.
@@ -155,6 +156,7 @@ class Environments:
                         on_progress=on_progress,
                         cancel=cancel,
                         on_submitted=_reporter(member, on_submitted, attempt),
+                        on_result=on_result,
                         resume=(resume.prompt_id, resume.client_id) if resume else None,
                         give_up=member.given_up,
                     )

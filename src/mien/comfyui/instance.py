@@ -39,6 +39,10 @@ class ComfyResult:
     """Why a node blocked a part of the outputs, if one did."""
 
 
+OnResult = Callable[[ComfyResult], None]
+"""Called when all files are here and the instance still knows the run."""
+
+
 @dataclass(frozen=True)
 class _Task:
     graph: Graph
@@ -47,6 +51,7 @@ class _Task:
     job_id: str
     watch: Watch
     on_submitted: OnSubmitted | None
+    on_result: OnResult | None
 
 
 class ComfyInstance:
@@ -79,6 +84,7 @@ class ComfyInstance:
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
         on_submitted: OnSubmitted | None = None,
+        on_result: OnResult | None = None,
         resume: tuple[str, str] | None = None,
         give_up: GiveUp | None = None,
     ) -> ComfyResult:
@@ -86,7 +92,8 @@ class ComfyInstance:
 
         ``on_submitted`` gets prompt id and client id before each submission, so that they can be stored; given back as
         ``resume`` they continue a run that another process submitted, which is submitted again only if the instance
-        does not know it. A run that the instance lost is submitted again under a new id, at most
+        does not know it. ``on_result`` is called before the instance forgets the run: what is stored in it, or found by
+        ``resume`` until then, is never run twice. A run that the instance lost is submitted again under a new id, at most
         ``settings.retries`` times; one that ran out of memory once, after the memory was freed.
 
         Raises WorkflowInvalid, NodeFailed, OutOfMemory, Canceled, TimedOut, ComfyLost, ComfyUnreachable, ComfyError,
@@ -94,7 +101,7 @@ class ComfyInstance:
         """
         check_size(graph, self._settings)
         watch = Watch(on_progress, cancel, give_up)
-        task = _Task(graph, inputs, into, job_id, watch, on_submitted)
+        task = _Task(graph, inputs, into, job_id, watch, on_submitted, on_result)
         lost, freed = 0, False
         while True:
             try:
@@ -147,12 +154,16 @@ class ComfyInstance:
                 # Where it is not an end of the run, the caller's own function failed: nobody follows it any more.
                 self._leave(prompt_id, stop=not isinstance(error, MienError))
                 raise
+        blocked = tally.blocked[1] if tally.blocked else None
         try:
-            results = self._collect(entry, graph, task, tally.blocked)
+            result = ComfyResult(
+                self._collect(entry, graph, task, tally.blocked), prompt_id, attempt, blocked
+            )
+            if task.on_result is not None:
+                task.on_result(result)
         finally:
             self._leave(prompt_id)
-        blocked = tally.blocked[1] if tally.blocked else None
-        return ComfyResult(results, prompt_id, attempt, blocked)
+        return result
 
     def _leave(self, prompt_id: str, *, stop: bool = False) -> None:
         """Leave nothing of the prompt behind at the instance, as far as it can be asked."""
