@@ -548,9 +548,15 @@ def test_the_instance_knows_a_run_until_its_result_is_stored(run: Run, comfy: Fa
         known.append(result.prompt_id in comfy.life.prompts.history())
         assert all(output.path and output.path.is_file() for output in result.outputs)
 
+    def fail(result: ComfyResult) -> None:
+        raise ZeroDivisionError
+
     run(on_result=store)
     assert known == [True]
     assert comfy.life.prompts.history() == {}
+    with pytest.raises(ZeroDivisionError):
+        run(on_result=fail)
+    assert len(comfy.life.prompts.history()) == 1
 
 
 def test_a_run_that_never_arrived_is_submitted(run: Run, comfy: FakeComfyUI) -> None:

@@ -92,9 +92,10 @@ class ComfyInstance:
 
         ``on_submitted`` gets prompt id and client id before each submission, so that they can be stored; given back as
         ``resume`` they continue a run that another process submitted, which is submitted again only if the instance
-        does not know it. ``on_result`` is called before the instance forgets the run: what is stored in it, or found by
-        ``resume`` until then, is never run twice. A run that the instance lost is submitted again under a new id, at most
-        ``settings.retries`` times; one that ran out of memory once, after the memory was freed.
+        does not know it. ``on_result`` is called before the instance forgets the run, so that nothing runs twice if
+        the result is stored in it; when it fails, ``resume`` still finds the run. A run that the instance lost is
+        submitted again under a new id, at most ``settings.retries`` times; one that ran out of memory once, after the
+        memory was freed.
 
         Raises WorkflowInvalid, NodeFailed, OutOfMemory, Canceled, TimedOut, ComfyLost, ComfyUnreachable, ComfyError,
         MediaTooLarge, DiskFull.
@@ -159,10 +160,12 @@ class ComfyInstance:
             result = ComfyResult(
                 self._collect(entry, graph, task, tally.blocked), prompt_id, attempt, blocked
             )
-            if task.on_result is not None:
-                task.on_result(result)
-        finally:
+        except Exception:
             self._leave(prompt_id)
+            raise
+        if task.on_result is not None:
+            task.on_result(result)
+        self._leave(prompt_id)
         return result
 
     def _leave(self, prompt_id: str, *, stop: bool = False) -> None:
