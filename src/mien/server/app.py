@@ -41,6 +41,7 @@ ROUTES: Final = (
     "catalogue",
     "models",
     "usage",
+    "webhooks",
     "keys",
     "operation",
 )

@@ -50,8 +50,9 @@ class KindRunner(Protocol):
 class Runs:
     """Runs jobs; used by many threads at once. ``folder`` is a place for files on the way.
 
-    ``on_end`` is called in the transaction in which a job ends, ``on_ended`` after it, ``on_error`` with what went
-    wrong in a run, ``on_waiting`` with a job that is in the queue again.
+    ``on_begin`` is called in the transaction in which a run begins, ``on_end`` in that in which a job ends,
+    ``on_ended`` after it, ``on_error`` with what went wrong in a run, ``on_waiting`` with a job that is in the queue
+    again.
     """
 
     store: DatabaseStore
@@ -61,6 +62,7 @@ class Runs:
     folder: Path
     worker: str
     watch: Watch
+    on_begin: Finally = lambda connection, row: None
     on_end: Finally = lambda connection, row: None
     on_ended: Callable[[JobRow], None] = lambda row: None
     on_error: Callable[[str, BaseException], None] = lambda job, error: None
@@ -115,7 +117,7 @@ class Runs:
             "lease_token": None,
         }
         columns["tries"] = row.tries + 1
-        row = self._direct(row, lambda job: states.begin(job, self.worker), "running", None, **columns)
+        row = self._direct(row, lambda job: states.begin(job, self.worker), "running", self.on_begin, **columns)
         allowed = row.request.get("run_within") or self.settings.run_within
         return Attempt(self.store, self.events, row, time.monotonic() + float(allowed))
 

@@ -14,9 +14,10 @@ from mien.db import Database, open_database
 from mien.errors import DatabaseUnavailable, MienError
 from mien.service.access import Access
 from mien.service.accounts import Accounts
-from mien.service.assets import Assets, fetch_settings
+from mien.service.assets import Assets
 from mien.service.composing import open_jobs
 from mien.service.counters import Counters
+from mien.service.deliveries import Deliveries
 from mien.service.desk import Desk
 from mien.service.events import Events
 from mien.service.gateway import Gateway
@@ -26,11 +27,13 @@ from mien.service.keys import Keys
 from mien.service.limits import Limits
 from mien.service.logs import open_log
 from mien.service.periodic import Periodic
+from mien.service.retention import EVERY, Retention
 from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
 from mien.service.system import System
 from mien.service.uploads import Uploads
 from mien.service.usage import Usage
+from mien.service.webhooks import Webhooks
 from mien.service.worker import Hooks, Role
 from mien.settings import Settings
 from mien.storage import Chain, StorageSettings, open_storage
@@ -83,6 +86,9 @@ class Service:
         self._compose_jobs()
         self.comfy = comfy or ComfySettings.from_environment({})
         self._chores = self._make_chores()
+        # Beside the others, since much to delete takes long.
+        self._tidying = Periodic(self.log)
+        self._tidying.add("retention", EVERY, self.retention.sweep)
 
     def _compose_access(self) -> None:
         database, settings = self.database, self.settings
@@ -99,6 +105,9 @@ class Service:
         self.events = Events(database)
         self.assets = Assets(database, self.storage, settings)
         self.uploads = Uploads(database, self.storage, self.assets, settings)
+        self.retention = Retention(database, self.assets, self.uploads, settings)
+        self.webhooks = Webhooks(database, settings)
+        self.deliveries = Deliveries(database, settings)
         self.jobs = open_jobs(
             settings,
             engine_settings,
@@ -107,7 +116,12 @@ class Service:
             self.assets,
             self.events,
             lambda: self.engine,
-            hooks=Hooks(on_end=self._on_end, on_ended=self._on_ended, on_error=self._on_error),
+            hooks=Hooks(
+                on_begin=self.webhooks.enqueue_for_job,
+                on_end=self._on_end,
+                on_ended=self._on_ended,
+                on_error=self._on_error,
+            ),
             measure=self._measure,
         )
         self.store = self.jobs.store
@@ -121,7 +135,7 @@ class Service:
             engine=lambda: self.engine,
             on_change=self._on_change,
             nudge=self.jobs.nudge,
-            check_webhook=self._check_webhook,
+            check_webhook=self.webhooks.check_url,
         )
         self.health = Health(
             settings, engine_settings, database, self.store, self.storage, lambda: self.models
@@ -168,6 +182,9 @@ class Service:
         """
         self.jobs.start(role)
         self._chores.start()
+        self._tidying.start()
+        if (role or self.settings.role) != "api":
+            self.deliveries.start(lambda error: self._on_error("webhooks", error))
 
     def stop(self, seconds: float | None = None) -> bool:
         """Finish in the time of the settings, hand the rest back; may be called when nothing was started.
@@ -177,6 +194,8 @@ class Service:
         self.stopping = True
         clean = self.jobs.stop(seconds)
         self._chores.stop()
+        self._tidying.stop()
+        self.deliveries.stop()
         return clean
 
     def close(self) -> None:
@@ -220,6 +239,7 @@ class Service:
         if seconds:
             self.usage.add(connection, row.owner, compute_seconds=seconds)
         self.counters.job_changed(connection, row)
+        self.webhooks.enqueue_for_job(connection, row)
 
     def _on_ended(self, row: JobRow) -> None:
         failure = row.job.failure
@@ -251,13 +271,6 @@ class Service:
                 height=int(height),
                 seconds=done.seconds,
             )
-
-    def _check_webhook(self, url: str) -> None:
-        from mien.fetch.urls import read_url
-
-        schemes = ("https", "http") if self.settings.webhook_allow_http else ("https",)
-        rules = fetch_settings(self.settings).model_copy(update={"schemes": schemes})
-        read_url(url, rules)
 
 
 def open_service(

@@ -57,6 +57,7 @@ STOPPING_SECONDS: Final = 10.0
 class Hooks:
     """What others do when jobs end, and with errors that concern no caller."""
 
+    on_begin: Callable[[Connection, JobRow], None] = lambda connection, row: None
     on_end: Callable[[Connection, JobRow], None] = lambda connection, row: None
     on_ended: Callable[[JobRow], None] = lambda row: None
     on_error: Callable[[str, BaseException], None] = lambda what, error: None
@@ -144,6 +145,7 @@ class Jobs:
             folder=runs_folder(self._settings),
             worker=id,
             watch=self.watch,
+            on_begin=self._hooks.on_begin,
             on_end=self._hooks.on_end,
             on_ended=self._hooks.on_ended,
             on_error=self._hooks.on_error,
