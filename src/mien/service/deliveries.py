@@ -91,12 +91,29 @@ class Deliveries:
         self._database = database
         self._settings = settings
         self._resolve = resolve
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def deliver_due(self, limit: int = 100) -> int:
         """Make all deliveries that are due now, some at once; gives how many calls were made."""
         lent = self._claim(limit)
         with ThreadPoolExecutor(AT_ONCE, "mien-webhooks") as pool:
             return sum(pool.map(self._deliver, lent))
+
+    def start(self, on_error: Callable[[Exception], None] = lambda error: None) -> None:
+        """Deliver in a thread until ``stop``; see ``run``."""
+        self._stop.clear()
+        self._thread = threading.Thread(
+            target=self.run, args=[self._stop, on_error], name="mien-deliveries", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin no more calls, and wait for those that are under way (at most for the time of one)."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def run(self, stop: threading.Event, on_error: Callable[[Exception], None] = lambda error: None) -> None:
         """Deliver until ``stop`` is set; calls that are under way then are finished.
