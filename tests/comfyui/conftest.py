@@ -17,10 +17,10 @@ def comfy(tmp_path: Path) -> Iterator[FakeComfyUI]:
 def quick() -> ComfySettings:
     """Short intervals, and limits that a busy machine does not reach."""
     return ComfySettings(
-        poll_seconds=0.3,
+        poll_seconds=0.2,
         poll_fast_seconds=0.05,
-        lost_seconds=0.25,
-        unclear_seconds=0.2,
+        lost_seconds=0.15,
+        unclear_seconds=0.15,
         reconnect_seconds=30,
         cancel_seconds=30,
         cancel_repeat_seconds=0.1,

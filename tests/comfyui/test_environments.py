@@ -125,7 +125,7 @@ def test_a_dead_worker_is_noticed_and_its_prompts_go_elsewhere(
     two[0].faults.worker_dead = two[1].faults.worker_dead = True
     told: list[Submission] = []
     with (
-        environments(quick, *two, stalled_seconds=0.5, fault_seconds=600.0) as found,
+        environments(quick, *two, stalled_seconds=0.2, fault_seconds=600.0) as found,
         ThreadPoolExecutor(1) as pool,
     ):
         run = pool.submit(
@@ -160,7 +160,7 @@ def test_a_run_waits_for_an_instance_that_is_away(
         comfy.crash()
         run = pool.submit(found.run, "comfyui", steps(), into=tmp_path, job_id="job")
         until(lambda: states(found) == ["faulty"])
-        time.sleep(0.5)
+        time.sleep(0.3)
         comfy.restart()
         assert run.result(60).outputs
         comfy.crash()

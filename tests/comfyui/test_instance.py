@@ -87,7 +87,7 @@ def test_a_run_gives_a_file_of_the_right_kind_and_colour(run: Run) -> None:
 
 def test_progress_rises_names_nodes_carries_previews_and_stays_below_one(run: Run) -> None:
     seen: list[ComfyProgress] = []
-    run(steps(20, 0.05), on_progress=seen.append)
+    run(steps(10, 0.05), on_progress=seen.append)
     shares = [progress.share for progress in seen]
     assert shares == sorted(shares)
     assert len(set(shares)) > 0
@@ -141,7 +141,7 @@ def test_neither_graph_nor_history_stay_behind(run: Run, comfy: FakeComfyUI) -> 
 
 
 def test_success_is_not_the_end_before_the_history_has_it(run: Run, comfy: FakeComfyUI) -> None:
-    comfy.faults.history_delay = 1.0
+    comfy.faults.history_delay = 0.6
     assert len(run().outputs) == 1
     assert len(ran(comfy)) == 1
 
@@ -163,7 +163,7 @@ def test_a_socket_may_never_open(run: Run, comfy: FakeComfyUI) -> None:
 def test_a_socket_is_opened_again_and_brings_progress_again(run: Run, comfy: FakeComfyUI) -> None:
     comfy.when("progress", comfy.drop_sockets)
     seen: list[ComfyProgress] = []
-    run(steps(40, 0.05), on_progress=seen.append)
+    run(steps(20, 0.05), on_progress=seen.append)
     assert len(comfy.life.sockets.opened) == 2
     assert max(progress.done for progress in seen) > 2
 
@@ -254,7 +254,7 @@ def test_an_instance_that_stops_answering_is_given_up(
         comfy.faults.silent = True
 
     comfy.when("progress", fall_silent)
-    settings = tuned(quick, reconnect_seconds=0.5, answer_seconds=0.5)
+    settings = tuned(quick, reconnect_seconds=0.3, answer_seconds=0.3)
     with (
         ComfyInstance(comfy.url, settings) as instance,
         pytest.raises(ComfyUnreachable, match="did not answer"),
@@ -263,7 +263,7 @@ def test_an_instance_that_stops_answering_is_given_up(
 
 
 def test_a_slow_instance_is_waited_for(run: Run, comfy: FakeComfyUI) -> None:
-    comfy.faults.slow = 0.3
+    comfy.faults.slow = 0.15
     assert len(run().outputs) == 1
 
 
@@ -446,7 +446,7 @@ def test_a_cancel_that_is_lost_is_sent_again(run: Run, comfy: FakeComfyUI) -> No
 def test_a_deaf_node_delays_a_cancel(run: Run, comfy: FakeComfyUI) -> None:
     cancel = cancel_at(comfy, "executing", 1)
     with pytest.raises(Canceled) as caught:
-        run(deaf(1.0), cancel=cancel)
+        run(deaf(0.6), cancel=cancel)
     assert not isinstance(caught.value, Unheeded)
     assert comfy.life.prompts.remaining() == 0
 
@@ -504,7 +504,7 @@ def test_time_limits_stop_the_run(comfy: FakeComfyUI, quick: ComfySettings, into
 def test_what_cannot_be_stopped_after_a_limit_is_the_instances_fault(
     comfy: FakeComfyUI, quick: ComfySettings, into: Path
 ) -> None:
-    settings = tuned(quick, run_seconds=0.5, cancel_seconds=0.5)
+    settings = tuned(quick, run_seconds=0.3, cancel_seconds=0.3)
     with ComfyInstance(comfy.url, settings) as instance, pytest.raises(Stuck):
         instance.run(deaf(20.0), into=into, job_id="job")
 
