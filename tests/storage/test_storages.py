@@ -423,3 +423,20 @@ def test_an_object_can_be_put_by_address_into_s3_only_until_it_expires(s3: Stora
 def test_folders_and_cloudflare_give_no_address_to_put_to(local: Storage, cf: Storage) -> None:
     assert local.sign_put() is None
     assert cf.sign_put() is None
+
+
+def test_what_a_killed_process_left_of_an_object_goes_with_it(local: LocalStorage, picture: Path) -> None:
+    """The process dies where nothing of it runs any more, as with kill -9."""
+    program = (
+        "import os, sys; from pathlib import Path; from mien.storage.local import LocalStorage\n"
+        "from mien.storage.base import Item\n"
+        "def chunks():\n"
+        "    yield b'x' * 100000\n"
+        "    os._exit(9)\n"
+        "LocalStorage(Path(sys.argv[1])).put_stream(chunks(), Item('image/png', 'png'))\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(local.folder)], timeout=60, check=False)
+    other = local.put_file(picture)
+    (left,) = local.folder.glob(".*.part.png")
+    local.delete(f"{local.place}/{left.name.split('.')[1]}.png")
+    assert [path.name for path in local.folder.iterdir()] == [other.url.rpartition("/")[2]]

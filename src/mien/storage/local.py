@@ -117,10 +117,14 @@ class LocalStorage:
         return hmac.compare_digest(expected, signature) and time.time() < expires
 
     def delete(self, url: str) -> None:
-        """Remove a file."""
+        """Remove a file, or what a crash left of the writing of it."""
         path = self._path(key_of(url, self.place))
         try:
-            path.unlink(missing_ok=True)
+            if path.exists():
+                path.unlink(missing_ok=True)
+                return
+            for left in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
+                left.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"{url} cannot be deleted: {error.strerror or error}.") from None
 
