@@ -40,7 +40,7 @@ def test_commands_that_run_nothing_import_no_library_of_models_or_media(
     assert not found & HEAVY
     assert not {
         name for name in found if name.startswith(("mien.processors", "mien.pipeline", "mien.media."))
-    } - {"mien.media.atomic"}
+    } - {"mien.media.atomic", "mien.media.stale"}
 
 
 def test_a_command_imports_no_other_command(tmp_path: Path) -> None:

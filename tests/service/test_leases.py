@@ -99,6 +99,22 @@ def test_a_task_over_which_one_worker_after_the_other_dies_fails(
     assert failure.kind == "lost"
 
 
+def test_tasks_come_back_by_themselves_when_their_lease_is_over(store: DatabaseStore, leases: Leases) -> None:
+    store.insert([task("silent"), task("lives"), task("unwanted")])
+    for _ in range(3):
+        assert leases.take([COMM], "w", None) is not None
+    store.request_cancel("unwanted")
+    for id in ("silent", "unwanted"):
+        expire(store, id)
+    assert leases.sweep() == 2
+    assert [store.row(id).status for id in ("silent", "lives", "unwanted")] == [
+        "queued",
+        "running",
+        "canceled",
+    ]
+    assert leases.sweep() == 0
+
+
 def test_a_sign_of_life_extends_the_lease_and_tells_progress(store: DatabaseStore, leases: Leases) -> None:
     store.insert([task("x")])
     lent = leases.take([COMM], "w", None, 5)

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from mien.errors import UnsafeInput
-from mien.fetch.addresses import parse
+from mien.fetch.addresses import may_be_dialled, parse
 from mien.fetch.settings import FetchSettings
 
 PORTS: Final = {"https": 443, "http": 80}
@@ -19,6 +19,7 @@ LONGEST: Final = 8192
 # Parsers of different makers read these differently, which is how checks are got round.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\<>\"{}|^`]|[\u0080-\u00a0\u2000-\u200f\u2028-\u202f\ufeff]")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?")
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _SAFE: Final = "/:@!$&'()*+,;=?%~-._[]"
 
 
@@ -76,6 +77,22 @@ def read_url(url: str, settings: FetchSettings) -> Target:
     path = quote(parts.path or "/", safe=_SAFE)
     query = "?" + quote(parts.query, safe=_SAFE) if parts.query else ""
     return Target(scheme, _host(parts.hostname or ""), port, path + query)
+
+
+def refuse_private(target: Target, settings: FetchSettings) -> None:
+    """Refuse what can be seen not to be public before any name is looked up: for answers that are given at once.
+
+    Names that lead to private addresses are refused when they are dialled. Raises UnsafeInput.
+    """
+    address = parse(target.host)
+    if address is not None:
+        if not may_be_dialled(address, settings.allowed_networks):
+            raise UnsafeInput("The URL names an address that is not public.")
+        return
+    labels = target.host.rstrip(".").split(".")
+    # Systems read numbers in many notations as IPv4 addresses; no name of the internet ends in one.
+    if labels[-1] == "localhost" or _NUMBER.fullmatch(labels[-1]):
+        raise UnsafeInput("The URL names an address that is not public.")
 
 
 def redirected(target: Target, location: str, settings: FetchSettings) -> Target:

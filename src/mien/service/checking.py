@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from mien.errors import ConsentMissing, Forbidden, InputError, OptionError, UnsafeInput
 from mien.fetch.settings import FetchSettings, Scheme
-from mien.fetch.urls import read_url
+from mien.fetch.urls import read_url, refuse_private
 from mien.jobs.job import JobStep
 from mien.models.store import ModelStore
 from mien.options import Declared, Options, build, declared
@@ -124,7 +124,9 @@ class Checker:
                 f"{text[:80]!r} is neither the id of an asset (64 hexadecimal digits) nor an https address."
             )
         try:
-            return read_url(text, self._fetching).url
+            target = read_url(text, self._fetching)
+            refuse_private(target, self._fetching)
+            return target.url
         except UnsafeInput:
             raise
         except ValueError:

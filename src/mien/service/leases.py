@@ -10,10 +10,11 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import Canceled, JobBusy, MienError, OptionError
+from mien.errors import Canceled, JobBusy, JobError, MienError, OptionError
 from mien.jobs import states
 from mien.jobs.database import Also, DatabaseStore
 from mien.jobs.failures import failure_of
@@ -61,15 +62,34 @@ class Leases:
         ``owner`` None: whoever the task belongs to. Raises OptionError for a lease that is too short or too long.
         """
         seconds = self._checked(seconds)
-        while (row := self._next(environments, owner)) is not None:
-            try:
-                if row.tries < self.settings.max_attempts:
+        while (row := self._next(self._due(environments, owner))) is not None:
+            with suppress(JobBusy):  # somebody else was faster
+                if not self._settled(row):
                     return self._lend(row, worker, seconds)
-                failure = lost(row.tries)
-                self._end(row, lambda job, why=failure: states.fail(_running(job), why), "failed")  # type: ignore[misc]
-            except JobBusy:  # somebody else was faster
-                continue
         return None
+
+    def sweep(self) -> int:
+        """Put tasks back into the queue of whose worker nothing was heard for too long; returns how many."""
+        count = 0
+        while (row := self._next([self._silent()])) is not None:
+            with suppress(JobBusy, JobError):  # somebody else was faster, or the worker has spoken after all
+                if not self._settled(row):
+                    told = {"status": "queued", "attempt": row.fence}
+                    self._tell(row, states.hand_back, told, lease_until=None)
+                count += 1
+        return count
+
+    def _settled(self, row: JobRow) -> bool:
+        """Whether a task is over instead of being lent again: canceled meanwhile, or lost too often."""
+        if row.status == "running" and row.cancel_requested:
+            stopped = failure_of(Canceled("The job was canceled."))
+            self._end(row, lambda job: states.cancel(_stepped_back(job), stopped), "canceled")
+            return True
+        if row.tries >= self.settings.max_attempts:
+            failure = lost(row.tries)
+            self._end(row, lambda job: states.fail(_running(job), failure), "failed")
+            return True
+        return False
 
     def extend(
         self, id: str, token: str, seconds: float | None = None, progress: Mapping[str, Any] | None = None
@@ -131,12 +151,12 @@ class Leases:
         told = {"status": "queued", "attempt": row.fence}
         return self._tell(row, states.hand_back, told, lease_until=None, tries=max(row.tries - 1, 0))
 
-    def _next(self, environments: Sequence[str], owner: str | None) -> JobRow | None:
+    def _next(self, wanted: Sequence[ColumnElement[bool]]) -> JobRow | None:
         import sqlalchemy as sa
 
         from mien.db.tables import jobs
 
-        query = sa.select(jobs).where(*self._due(environments, owner))
+        query = sa.select(jobs).where(*wanted)
         with self.store.database.read() as connection:
             query = query.order_by(jobs.c.priority, jobs.c.seq).limit(1)
             found = connection.execute(query).mappings().first()
@@ -182,6 +202,14 @@ class Leases:
             jobs.c.environment.in_(list(environments)),
         ]
         return found if owner is None else [*found, jobs.c.owner == owner]
+
+    def _silent(self) -> ColumnElement[bool]:
+        import sqlalchemy as sa
+
+        from mien.db.tables import jobs
+
+        over = jobs.c.lease_until < self.store.database.clock
+        return sa.and_(jobs.c.status == "running", jobs.c.lease_token.is_not(None), over)
 
     def _seen(self, id: str, token: str) -> JobRow:
         """The task, if that token was the last one for it."""

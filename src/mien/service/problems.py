@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mien.errors import InputError, MienError, NotFound
@@ -28,6 +28,10 @@ class Problems:
     def add(self, field: str, error: MienError) -> None:
         """Note an error of ``field``."""
         self._found.append((field, error))
+
+    def take(self, other: Problems, rename: Callable[[str], str]) -> None:
+        """Note what another collection has, with its fields under other names."""
+        self._found += [(rename(field), error) for field, error in other._found]
 
     def refuse(self) -> None:
         """Raise the first error, with the fields of all; nothing when there is none."""

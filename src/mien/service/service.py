@@ -218,6 +218,7 @@ class Service:
     def _make_chores(self) -> Periodic:
         chores = Periodic(self.log)
         chores.add("usage", SOON, self.usage.flush)
+        chores.add("leases", SOON, lambda: self.gateway.leases.sweep())
         chores.add("counters", SOON, self.counters.flush)
         chores.add("rates", LATER, self.limits.rates.prune)
         chores.add("idempotency", LATER, self.idempotency.prune)
@@ -282,9 +283,9 @@ def open_service(
 ) -> Service:
     """Open a service on its database, which is made or updated when that is needed.
 
-    ``engine_settings``, ``storage_settings`` and ``comfy_settings`` are those of the environment when unset; local files go below the
-    data folder unless the storage settings name another. Raises OptionError for settings that cannot be used,
-    DatabaseUnavailable.
+    ``engine_settings``, ``storage_settings`` and ``comfy_settings`` are those of the environment when unset; local
+    files go below the data folder unless the storage settings name another. Raises OptionError for settings that
+    cannot be used, DatabaseUnavailable.
     """
     settings.data_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     engine_settings = engine_settings or Settings.from_environment()

@@ -7,13 +7,13 @@ finds the result's address in ``output_data``. Behind it is a job like any other
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from mien.errors import InputError, JobError, JobExists, JobMissing, OptionError, WorkflowInvalid
+from mien.errors import InputError, JobError, JobExists, JobMissing, MienError, OptionError, WorkflowInvalid
 from mien.jobs import states
 from mien.jobs.database import DatabaseStore
 from mien.jobs.failures import failure_of
@@ -71,15 +71,16 @@ class Tasks:
         """
         self._check(wish)
         look = self.submissions.look(caller)
-        values = _values(wish)
-        steps = self.workflow_steps.steps(
-            wish.workflow,
-            values,
-            look,
-            consent=wish.consent_ref,
-            resolution=wish.data.get("resolution") if wish.workflow == FACE_SWAP else None,
-            fields="task_data.",
-        )
+        given = _given(wish)
+        with _named(given):
+            steps = self.workflow_steps.steps(
+                wish.workflow,
+                {name: wish.data[word] for name, word in given.items()},
+                look,
+                consent=wish.consent_ref,
+                resolution=wish.data.get("resolution") if wish.workflow == FACE_SWAP else None,
+                fields="task_data.",
+            )
         self.submissions.checker.check_consent(steps)
         fields = JobFields(priority=wish.priority, consent_ref=wish.consent_ref)
         new = self.submissions.new_job(fields, steps, caller, f"job_{seed}")
@@ -219,10 +220,8 @@ class Tasks:
         problems.refuse()
 
 
-def view(
-    row: JobRow, address: Address, ports: Mapping[str, int], graph: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """A task as its clients read it."""
+def view(row: JobRow, address: Address, ports: Mapping[str, int], graph: Mapping[str, Any]) -> dict[str, Any]:
+    """A task as its clients read it; ``graph`` is what a ComfyUI instance needs for it, if one does it."""
     environment = environment_of(row)
     data = dict(row.request.get("task_data") or {})
     task: dict[str, Any] = {
@@ -231,7 +230,7 @@ def view(
         "workflow_name": row.workflow,
         "environment": environment,
         "target_port": ports[environment],
-        "params": {"input_data": data if graph is None else {**data, "wf_json": dict(graph)}},
+        "params": {"input_data": {**data, **graph}},
         "status": status_of(row),
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
@@ -287,15 +286,26 @@ def _check_face_swap(data: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"task_data.{name}", InputError(f"A face swap has no {name}."))
 
 
-def _values(wish: Wish) -> dict[str, Any]:
-    """The parameters of the workflow, which clients may call by other names."""
-    if wish.workflow == FACE_SWAP:
-        names = {"source_url": "source_image", "target_url": "target_image", "model": "model"}
-        return {
-            names[name]: value for name, value in wish.data.items() if name in names and value is not None
-        }
-    other = {"source_url": "source_image", "target_url": "target_image", "image_url": "image"}
-    return {other.get(name, name): value for name, value in wish.data.items() if value is not None}
+def _given(wish: Wish) -> dict[str, str]:
+    """The parameters of the workflow that are given, and the words by which the client calls them."""
+    known = {"source_url": "source_image", "target_url": "target_image", "image_url": "image"}
+    own = {"resolution"} if wish.workflow == FACE_SWAP else set()
+    return {
+        known.get(word, word): word
+        for word, value in wish.data.items()
+        if value is not None and word not in own
+    }
+
+
+@contextmanager
+def _named(given: Mapping[str, str]) -> Iterator[None]:
+    """Name fields as the client does."""
+    try:
+        yield
+    except MienError as error:
+        words = {f"task_data.{name}": f"task_data.{word}" for name, word in given.items()}
+        error.details = tuple((words.get(field, field), text) for field, text in error.details)
+        raise
 
 
 def _running(job: Job) -> Job:

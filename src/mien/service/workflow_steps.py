@@ -76,7 +76,17 @@ class WorkflowSteps:
     def graph_of(self, step: JobStep) -> dict[str, Any]:
         """The graph of a ComfyUI step with everything in it but the pictures, for those who run it elsewhere."""
         call = step.args["workflow"]
-        return filled(self.workflows.get(call["name"]), call["parameters"])
+        workflow = self.workflows.get(call["name"])
+        return filled(workflow, workflow.check(call["parameters"], _pictures(workflow)))
+
+    def pictures_of(self, step: JobStep) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """The pictures of a ComfyUI step: reference and inputs of the graph of each, by parameter."""
+        call = step.args["workflow"]
+        places = {item.name: item.places for item in self.workflows.get(call["name"]).parameters}
+        found = dict(zip(call["images"], step.source_paths, strict=True))
+        if call["target"]:
+            found[call["target"]] = step.target_path or ""
+        return {name: (reference, places[name]) for name, reference in found.items()}
 
     def _values(
         self, workflow: Workflow, values: Mapping[str, Any], fields: str, look: Look, problems: Problems
@@ -110,13 +120,15 @@ class WorkflowSteps:
         problems: Problems,
     ) -> dict[str, Any]:
         for parameter in workflow.parameters:
-            if (
-                parameter.name in values
-                and parameter.name not in pending
-                and values[parameter.name] is not None
-            ):
-                with problems.at(f"{fields}{parameter.name}"):
+            if parameter.name in pending:
+                continue
+            with problems.at(f"{fields}{parameter.name}"):
+                if values.get(parameter.name) is not None:
                     parameter.check(values[parameter.name])
+                elif parameter.required and parameter.default is None:
+                    raise WorkflowInvalid(
+                        f"The workflow {workflow.name} needs the parameter {parameter.name}."
+                    )
         problems.refuse()
         checked = workflow.check(values, pending)
         # A size is text in a job's file, and is read again from it.
@@ -156,10 +168,10 @@ class WorkflowSteps:
         problems: Problems,
     ) -> JobStep:
         if workflow.kind == "mien":
-            wish = _face_step(workflow, given, resolution)
-            return self.checker.checked_step(
-                wish, lambda name: f"{fields}{name}".rstrip("."), before, consent, look, problems
-            )
+            wish, found = _face_step(workflow, given, resolution), Problems()
+            step = self.checker.checked_step(wish, lambda name: name, before, consent, look, found)
+            problems.take(found, lambda field: f"{fields}{_parameter_of(workflow, field)}")
+            return step
         return self._comfy_step(workflow, given, before, look, consent, problems)
 
     def _comfy_step(
@@ -171,10 +183,10 @@ class WorkflowSteps:
         consent: str | None,
         problems: Problems,
     ) -> JobStep:
-        pictures = [item.name for item in workflow.parameters if item.type == "image"]
-        files = {name: given[name] for name in pictures if given.get(name) is not None}
+        pictures = _pictures(workflow)
+        files = {name: given[name] for name in given if name in pictures and given[name] is not None}
         plain = {name: value for name, value in given.items() if name not in pictures}
-        values = self._plain(workflow, plain, frozenset(pictures), "", problems)
+        values = self._plain(workflow, plain, pictures, "", problems)
         # The last picture is the target, after which the result is named.
         target_name = list(files)[-1] if files else None
         target, known = self._target(files.pop(target_name) if target_name else None, before, look)
@@ -208,6 +220,10 @@ class WorkflowSteps:
         return given, Known.of_url(given)
 
 
+def _pictures(workflow: Workflow) -> frozenset[str]:
+    return frozenset(item.name for item in workflow.parameters if item.type == "image")
+
+
 def _face_step(workflow: Workflow, given: Mapping[str, Any], resolution: str | None) -> StepFields:
     """What a workflow of the face engine asks of it."""
     asked: dict[str, Any] = {"processors": list(workflow.processors), "options": {}, "sources": []}
@@ -222,6 +238,17 @@ def _face_step(workflow: Workflow, given: Mapping[str, Any], resolution: str | N
         elif parameter.option is not None:
             asked["options"][parameter.option] = value
     return StepFields(**asked, resolution=resolution)
+
+
+def _parameter_of(workflow: Workflow, field: str) -> str:
+    """The parameter of a workflow of the face engine behind a field of its step."""
+    field = field.removeprefix("options.")
+    for parameter in workflow.parameters:
+        if parameter.option is not None and (
+            field == parameter.option or field.startswith(f"{parameter.option}.")
+        ):
+            return parameter.name
+    return field
 
 
 def _as_given(value: Any) -> Any:

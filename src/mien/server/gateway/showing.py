@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import MienError
@@ -19,11 +20,34 @@ if TYPE_CHECKING:
 def shown(service: Service, row: JobRow, request: Request) -> dict[str, Any]:
     """A task as plain data."""
     gateway = service.gateway
-    graph = None
+    graph: dict[str, Any] = {}
     for step in row.job.steps:
         if "workflow" in step.args:
-            graph = gateway.workflow_steps.graph_of(step)
+            graph = {
+                "wf_json": gateway.workflow_steps.graph_of(step),
+                "wf_images": _images(service, row, gateway.workflow_steps.pictures_of(step)),
+            }
     return view(row, lambda row: output_url(service, row, request), gateway.ports, graph)
+
+
+def _images(
+    service: Service, row: JobRow, pictures: Mapping[str, tuple[str, tuple[str, ...]]]
+) -> list[dict[str, Any]]:
+    """What belongs into which inputs of the graph: an address for each picture, None for one that is yet to come."""
+    return [
+        {"name": name, "url": _address(service, row, reference), "inputs": list(places)}
+        for name, (reference, places) in pictures.items()
+    ]
+
+
+def _address(service: Service, row: JobRow, reference: str) -> str | None:
+    if reference.startswith("https:") or reference.startswith("http:"):
+        return reference
+    try:
+        asset = service.assets.get(reference.removeprefix("asset:"), row.owner)
+        return service.assets.sign(asset, service.settings.result_url_seconds)
+    except MienError:
+        return None
 
 
 def task(service: Service, row: JobRow, request: Request) -> Task:
