@@ -86,12 +86,13 @@ class Follower:
             if now >= self._look_at or (self._tally.ended and not self._looks_after_end):
                 entry = self._look(now)
                 if entry is not None:
+                    self._report(last=True)
                     return entry
             self._tally.wait(max(0.001, min(self._look_at - self._clock(), _SLICE)))
 
-    def _report(self) -> None:
+    def _report(self, *, last: bool = False) -> None:
         now = self._clock()
-        if self._watch.on_progress is None or now - self._reported_at < _REPORT_SECONDS:
+        if self._watch.on_progress is None or (not last and now - self._reported_at < _REPORT_SECONDS):
             return
         progress = self._tally.progress()
         if progress != self._reported:
