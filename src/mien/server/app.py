@@ -29,6 +29,7 @@ ROUTES: Final = (
     "process",
     "jobs",
     "results",
+    "archives",
     "drafts",
     "events",
     "batches",
