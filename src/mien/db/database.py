@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 30
 """How long SQLite waits for another process that writes."""
 
+IDLE_SECONDS = 15
+"""How long PostgreSQL waits for the next word of a transaction."""
+
 _POSTGRES_CLOCK = "extract(epoch from clock_timestamp())::double precision"
 
 
@@ -110,13 +113,15 @@ def _engine(url: str, pool_size: int) -> Engine:
     if url.startswith("sqlite"):
         return _sqlite(url)
     address = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
-    return sa.create_engine(
+    engine = sa.create_engine(
         address,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
         connect_args={"connect_timeout": 10, "application_name": "mien"},
     )
+    sa.event.listen(engine, "connect", prepare_postgres)
+    return engine
 
 
 def _sqlite(url: str) -> Engine:
@@ -154,6 +159,16 @@ def prepare_sqlite(connection: Any, record: object = None) -> None:
         f"busy_timeout={BUSY_SECONDS}000",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def prepare_postgres(connection: Any, record: object = None) -> None:
+    """Set up a new PostgreSQL connection; also used for the connections of the job engine.
+
+    The locks of a process that stands still in the middle of a transaction must not hold up all others for ever.
+    """
+    connection.autocommit = True
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.autocommit = False
 
 
 def _explained(error: DBAPIError, url: str) -> Exception:

@@ -210,6 +210,8 @@ class DatabaseStore(JobQueries):
                 changed = replace(changed, updated=now())
                 requeued = again(before.status) if changed.status == "queued" != before.status else {}
                 values = {**columns_of(changed), **requeued, **values}
+            if before.status == "queued" and values.get("priority", row.priority) != row.priority:
+                values.setdefault("dispatched", False)  # the engine is to know the job by another priority
             if values:
                 values["updated_at"] = time.time()
                 statement = sa.update(jobs).where(jobs.c.id == id).values(**values).returning(*jobs.c)

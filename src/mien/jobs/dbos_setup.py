@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mien.db.database import BUSY_SECONDS, prepare_sqlite
+from mien.db.database import BUSY_SECONDS, prepare_postgres, prepare_sqlite
 
 if TYPE_CHECKING:
     from dbos import DBOSConfig
@@ -34,13 +34,15 @@ def engine_for(database: Database) -> Engine:
 
     if not database.is_sqlite:
         address = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", database.url)
-        return sa.create_engine(
+        engine = sa.create_engine(
             address,
             pool_size=CONNECTIONS,
             max_overflow=CONNECTIONS,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 10, "application_name": "mien-engine"},
         )
+        sa.event.listen(engine, "connect", prepare_postgres)
+        return engine
     engine = sa.create_engine(
         f"sqlite:///{engine_file(database)}",
         pool_size=CONNECTIONS,

@@ -34,8 +34,8 @@ def lanes_of(settings: ServiceSettings) -> tuple[Lane, ...]:
         Lane(PICTURES, settings.workers, settings.poll_seconds),
         Lane(VIDEOS, settings.video_workers, slow),
         Lane(PARTS, settings.video_workers, slow),
-        Lane(WORKFLOWS, WORKFLOWS_AT_ONCE, slow),
-        Lane(OTHER, OTHERS_AT_ONCE, slow),
+        Lane(WORKFLOWS, WORKFLOWS_AT_ONCE, 2 * slow),
+        Lane(OTHER, OTHERS_AT_ONCE, 4 * slow),
     )
     unknown = sorted(set(settings.queues) - set(QUEUES))
     if unknown:

@@ -6,8 +6,10 @@ worker that was believed dead and wakes up does no harm.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -20,6 +22,7 @@ from mien.jobs.job import Failure, Job, Status
 from mien.jobs.rows import JobRow
 from mien.service.attempt import Attempt, patiently
 from mien.service.events import Events
+from mien.service.lanes import PICTURES, QUEUES
 from mien.service.retrying import lost, pause_before_retry
 from mien.service.settings import ServiceSettings
 from mien.service.watch import Watch
@@ -68,6 +71,11 @@ class Runs:
     on_error: Callable[[str, BaseException], None] = lambda job, error: None
     on_waiting: Callable[[JobRow], None] = lambda row: None
     clock: Callable[[], float] = field(default=time.time)
+    suspects: Mapping[str, threading.Lock] = field(
+        default_factory=lambda: {queue: threading.Lock() for queue in QUEUES}
+    )
+    """Of the jobs whose last worker died one at a time is begun again, or the one that kills workers would have those
+    beside it counted as killers too."""
 
     def run(self, id: str, number: int) -> str:
         """Run a job that was handed over as dispatch ``number``; returns what became of it, in a word.
@@ -75,15 +83,41 @@ class Runs:
         Raises DatabaseUnavailable when the database stays away; the job is then found and run again later.
         """
         try:
-            attempt = self._begin(id, number)
+            row = patiently(lambda: self.store.row(id))
+            if row.dispatch != number or row.status not in ("queued", "running"):
+                return "stale"
+            if row.status == "queued":
+                return self._run(row)
+            with self._alone(row.queue) as alone:
+                return self._run(row) if alone else self._give_back(row)
         except (JobMissing, JobError):
             return "stale"
+
+    def _run(self, row: JobRow) -> str:
+        attempt = self._begin(row)
         if attempt is None:
             return "stale"
         try:
             return self._guarded(attempt)
         except (JobBusy, JobMissing):
             return "overtaken"
+
+    @contextmanager
+    def _alone(self, queue: str | None) -> Iterator[bool]:
+        """Hold the place of the one suspect; False when the worker ends before it is free."""
+        lock = self.suspects[queue or PICTURES]
+        while not lock.acquire(timeout=0.2):
+            if self.watch.closing:
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _give_back(self, row: JobRow) -> str:
+        self.on_waiting(self._direct(row, states.hand_back, "queued"))
+        return "queued"
 
     def fail_waiting(self, row: JobRow, failure: Failure) -> JobRow:
         """End a job that no worker may begin. Raises JobError when one has."""
@@ -97,10 +131,7 @@ class Runs:
         self.on_ended(row)
         return row
 
-    def _begin(self, id: str, number: int) -> Attempt | None:
-        row = patiently(lambda: self.store.row(id))
-        if row.dispatch != number or row.status not in ("queued", "running"):
-            return None
+    def _begin(self, row: JobRow) -> Attempt | None:
         if row.start_by is not None and row.fence == 0 and self.clock() > row.start_by:
             self.fail_waiting(row, overdue())
             return None
@@ -109,7 +140,7 @@ class Runs:
             return None
         columns: dict[str, Any] = {
             "dispatched": True,
-            "dispatches": number,
+            "dispatches": row.dispatch,
             "not_before": None,
             "progress": None,
             # Whoever fetched the job over HTTP before has lost it.

@@ -50,6 +50,11 @@ class Watch:
                 self._lock.notify_all()
 
     @property
+    def closing(self) -> bool:
+        """Whether all runs are to stop."""
+        return self._closing
+
+    @property
     def count(self) -> int:
         """How many runs there are."""
         with self._lock:
