@@ -54,9 +54,14 @@ def test_what_belongs_to_a_transaction_counts_with_it(usage: Usage, database: Da
     with database.begin() as connection:
         usage.add(connection, "a", jobs=2)
         assert usage.today(connection, "a", "jobs") == 2
-    with database.engine.connect() as connection:
-        usage.add(connection, "a", jobs=5)
-        connection.rollback()
+
+    def broken() -> None:
+        with database.begin() as connection:
+            usage.add(connection, "a", jobs=5)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
     with database.read() as connection:
         assert usage.today(connection, "a", "jobs") == 2
         assert usage.today(connection, "b", "jobs") == 0

@@ -75,7 +75,6 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=_lifespan,
-        root_path=service.settings.root_path,
         generate_unique_id_function=_operation_id,
         responses=problems(500),
     )

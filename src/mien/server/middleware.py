@@ -66,11 +66,16 @@ class Outermost:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        if self._service.settings.root_path:
+            scope["root_path"] = self._service.settings.root_path
         visit = scope[visits.KEY] = visits.begin(scope)
         try:
             await self._app(scope, receive, _Out(visit, send))
         except ClientDisconnect:
             visit.status = visit.status or GONE
+        except asyncio.CancelledError:
+            visit.status = visit.status or GONE
+            raise
         finally:
             self._tell(visit, scope)
 

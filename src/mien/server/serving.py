@@ -51,7 +51,8 @@ def listen(host: str, port: int) -> socket.socket:
             f"{host} is not an address of this machine; choose another with --host."
         ) from None
     family, _, _, _, address = found[0]
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, or asyncio leaves the delay on by which small answers wait 40 ms for each other.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

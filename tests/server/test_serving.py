@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from mien.server import serving
+from mien.server.serving import AddressRefused, address_of, listen
+
+PATIENCE = 60.0
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(AddressRefused, match=f"Port {port} of 127.0.0.1 is in use"):
+            listen("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(AddressRefused, match="--host"):
+        listen("192.0.2.1", 0)
+    with pytest.raises(AddressRefused, match="--host"):
+        listen("name.invalid", 0)
+
+
+def test_the_address_is_one_that_a_browser_takes() -> None:
+    with listen("127.0.0.1", 0) as sock:
+        assert address_of(sock) == f"http://127.0.0.1:{sock.getsockname()[1]}"
+    with listen("0.0.0.0", 0) as sock:
+        assert address_of(sock).startswith("http://localhost:")
+
+
+@contextmanager
+def _process(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A ``mien`` command that serves, and its address."""
+    environment = {**os.environ, "MIEN_DATA_DIR": str(folder / "data"), "MIEN_SHUTDOWN_SECONDS": "5"}
+    command = [sys.executable, "-m", "mien", *words, "--port", "0", "--json"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+    assert process.stdout is not None
+    try:
+        text = ""
+        while not text.rstrip().endswith("}"):
+            line = process.stdout.readline()
+            assert line, (folder / "log").read_text()
+            text += line
+        yield process, json.loads(text)["address"]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    with _process(tmp_path, "api") as (process, address):
+        assert httpx2.get(f"{address}/readyz", timeout=60).text == "ok\n"
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_serve_runs_a_worker_that_ends_with_it_however_it_ends(tmp_path: Path) -> None:
+    with _process(tmp_path, "serve") as (process, address):
+        worker = _worker(address)
+        process.kill()
+        process.wait()
+        _wait(lambda: not _lives(worker))
+
+
+def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
+    with _process(tmp_path, "serve") as (process, address):
+        first = _worker(address)
+        os.kill(first, signal.SIGKILL)
+        _wait(lambda: _worker(address) != first)
+        second = _worker(address)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert not _lives(second)
+    assert "worker_died" in (tmp_path / "log").read_text()
+
+
+def test_a_client_that_sends_no_request_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.3)
+    with _served_here() as (port, client):
+        for words in (b"", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"):
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+                sock.sendall(words)
+                assert sock.recv(100) == b""
+        assert client.get("/slow").text == "done"
+
+
+@contextmanager
+def _served_here() -> Iterator[tuple[int, httpx2.Client]]:
+    """The protocol of the server in a thread, over an app with one slow route."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    def slow(request: object) -> PlainTextResponse:
+        time.sleep(0.8)  # longer than a client may take for the head of a request
+        return PlainTextResponse("done")
+
+    app = Starlette(routes=[Route("/slow", slow)])
+    config = uvicorn.Config(app, http=serving.Protocol, log_config=None, lifespan="off")
+    ready = threading.Event()
+    server = serving.Server(config, ready.set, lambda: None)
+    with listen("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+        thread = threading.Thread(target=server.run, args=([sock],))
+        thread.start()
+        try:
+            assert ready.wait(PATIENCE)
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                yield port, client
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+
+def _worker(address: str) -> int:
+    """The process number of the worker that lives."""
+    found: list[int] = []
+
+    def look() -> bool:
+        workers = httpx2.get(f"{address}/api/v1/system", timeout=60).json()["workers"]
+        found[:] = [
+            worker["pid"] for worker in workers if worker["role"] == "worker" and _lives(worker["pid"])
+        ]
+        return bool(found)
+
+    _wait(look)
+    return found[0]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def _wait(condition: object) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
