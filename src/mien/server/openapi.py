@@ -1,13 +1,22 @@
-"""The description of the API, complete: envelopes in the place of the framework's own errors, and how to sign in."""
+"""The description of the API, complete: envelopes in the place of the framework's own errors, and how to sign in.
+
+``python -m mien.server.openapi docs/openapi.json`` writes it into a file.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from mien.server.auth import OPEN
+from mien.server.schemas import DetectRequest, JobRequest, LiveRequest, TimelineEntry, VerifyRequest
 from mien.server.schemas.base import ErrorEnvelope
 
 if TYPE_CHECKING:
@@ -19,6 +28,15 @@ _SCHEMES: Final = {
     "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
     "session": {"type": "apiKey", "in": "cookie", "name": "mien_session"},
 }
+NAMED: Final[tuple[type[BaseModel], ...]] = (
+    ErrorEnvelope,
+    DetectRequest,
+    JobRequest,
+    LiveRequest,
+    TimelineEntry,
+    VerifyRequest,
+)
+"""Models that descriptions name although no route takes or gives them by itself."""
 _EVERYWHERE: Final = {
     401: "Unauthorized",
     403: "Forbidden",
@@ -26,6 +44,7 @@ _EVERYWHERE: Final = {
     429: "Too Many Requests",
     503: "Busy",
 }
+_OF_BODIES: Final = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large"}
 
 
 def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
@@ -40,10 +59,26 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
     return openapi
 
 
+def rendered() -> str:
+    """The description as text, by a service with the settings that it has when nobody sets any."""
+    from mien.server.app import create_app
+    from mien.service.service import open_service
+    from mien.service.settings import ServiceSettings
+    from mien.settings import Settings
+    from mien.storage import StorageSettings
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ServiceSettings(data_dir=Path(folder))
+        with open_service(settings, Settings(cache_dir=Path(folder)), StorageSettings()) as service:
+            document = create_app(service).openapi()
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
 def _complete(schema: dict[str, Any]) -> dict[str, Any]:
     parts = schema.setdefault("components", {}).setdefault("schemas", {})
-    for name, part in _parts(ErrorEnvelope).items():
-        parts.setdefault(name, part)
+    for model in NAMED:
+        for name, part in _parts(model).items():
+            parts.setdefault(name, part)
     for name in ("HTTPValidationError", "ValidationError"):
         parts.pop(name, None)
     schema["components"]["securitySchemes"] = _SCHEMES
@@ -60,13 +95,20 @@ def _complete_operation(operation: dict[str, Any], *, guarded: bool) -> None:
         operation["security"] = [{}, *({name: []} for name in _SCHEMES)]
         for status, phrase in _EVERYWHERE.items():
             responses.setdefault(str(status), {"description": phrase})
+    if "requestBody" in operation:
+        for status, phrase in _OF_BODIES.items():
+            responses.setdefault(str(status), {"description": phrase})
     for status, response in responses.items():
         own = "content" in response and "HTTPValidationError" not in str(response["content"])
         if status.isdigit() and int(status) >= 400 and not own:
             response["content"] = {"application/json": {"schema": _ENVELOPE}}
 
 
-def _parts(model: type[ErrorEnvelope]) -> dict[str, Any]:
+def _parts(model: type[BaseModel]) -> dict[str, Any]:
     found = model.model_json_schema(ref_template="#/components/schemas/{model}")
     parts: dict[str, Any] = found.pop("$defs", {})
     return {**parts, model.__name__: found}
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(rendered(), encoding="utf-8")

@@ -34,9 +34,14 @@ LOOK: Final = 5.0
 """Seconds after which streams look for news although nobody told them of any."""
 RETRY: Final = "retry: 2000\n\n"
 _SENT = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_EVENT: Final = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    "required": ["event", "data"],
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
         "description": "A stream of events",
     }
 }
