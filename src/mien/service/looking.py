@@ -51,6 +51,12 @@ class Newest:
         self._lock = threading.Lock()
         self._current: dict[tuple[str, str], Cancel] = {}
 
+    @property
+    def count(self) -> int:
+        """Groups with a request that is being done."""
+        with self._lock:
+            return len(self._current)
+
     @contextmanager
     def only(self, owner: str, group: str | None) -> Iterator[Cancel]:
         """Be the newest of a group for the length of the block, until a newer one comes and cancels this one."""
