@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from mien.db.tables import job_events, jobs
+from mien.service.parts import BODY as PART
 from tests import postgres
 from tests.pipeline.clips import make_clip
 from tests.service.workplaces import MARKS, WorkerProcess, Workplace, new_job, workers, workplace
@@ -31,8 +32,9 @@ def place(database_url: str, tmp_path: Path) -> Iterator[Workplace]:
 def worker(database_url: str, tmp_path: Path) -> Callable[[int], WorkerProcess]:
     def make(number: int) -> WorkerProcess:
         storage = str(tmp_path / "storage")
-        given = {"seconds": SECONDS, "workers": 4, "max_attempts": 20, "poll_seconds": 0.05}
-        return WorkerProcess(database_url, tmp_path / f"worker-{number}", storage=storage, **given)
+        settings = {"workers": 4, "max_attempts": 20, "poll_seconds": 0.05}
+        folder = tmp_path / f"worker-{number}"
+        return WorkerProcess(database_url, folder, storage=storage, seconds=SECONDS, **settings)
 
     return make
 
@@ -90,13 +92,14 @@ def test_jobs_survive_the_death_of_workers_and_a_crash_of_the_database(
 def test_a_video_is_made_by_all_workers_and_one_of_them_may_die(database_url: str, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 200)
     step = {"output_path": "result:clip.mp4", "processors": ["inverter"], "inverter_delay": 0.02}
-    settings = {"storage": str(tmp_path / "storage"), "segment_seconds": 1.0, "workers": 1}
 
     def worker(number: int) -> WorkerProcess:
-        return WorkerProcess(database_url, tmp_path / f"worker-{number}", **settings)
+        folder = tmp_path / f"worker-{number}"
+        return WorkerProcess(database_url, folder, storage=str(tmp_path / "storage"), segment_seconds=1.0)
 
-    given = {**settings, "storage": tmp_path / "storage"}
-    with workplace(database_url, tmp_path / "data", **given) as place, workers(3, worker) as running:
+    storage = tmp_path / "storage"
+    opened_place = workplace(database_url, tmp_path / "data", storage=storage, segment_seconds=1.0)
+    with opened_place as place, workers(3, worker) as running:
         target = f"asset:{place.assets.store_file(clip, '', 'clip.mp4').id}"
         place.submit({**step, "target_path": target})
         row = place.wait("job_1", "running")
@@ -111,6 +114,9 @@ def test_a_video_is_made_by_all_workers_and_one_of_them_may_die(database_url: st
         assert (row.status, row.fence, row.results[0]["frames"]) == ("completed", 1, 200)
         with place.assets.open(row.results[0]["asset"], "") as opened:
             shared = b"".join(opened)
+        parts = place.engine._client.list_workflows(name=PART, load_input=False, load_output=False)
+    assert {status.status for status in parts} == {"SUCCESS"}
+    assert len({status.executor_id for status in parts}) >= 2
     assert shared == made_alone(clip, step, tmp_path)
 
 

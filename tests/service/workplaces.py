@@ -93,7 +93,7 @@ class Workplace:
             self.jobs.nudge([row])
         return row
 
-    def wait(self, id: str = "job_1", *wanted: str, seconds: float = 60) -> JobRow:
+    def wait(self, id: str = "job_1", *wanted: str, seconds: float = 40) -> JobRow:
         """The job once it is in one of these states, or has ended."""
         deadline = time.monotonic() + seconds
         while True:
@@ -218,7 +218,8 @@ def main(url: str, folder: str, storage: str, seconds: float = 0.0, **settings: 
     with workplace(url, Path(folder), behave, marks=marks, storage=Path(storage), **settings) as place:
         place.jobs.start("worker")
         print("ready", flush=True)
-        done.wait()
+        while not done.wait(0.2):  # the signal may come to another thread, and then this one has to look
+            pass
         place.jobs.stop()
 
 
