@@ -61,7 +61,10 @@ def _words(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if value == "":
             raise OptionError(f"--{name.replace('_', '-')} needs a value.")
-    return {name: tuple(value) or None if isinstance(value, list) else value for name, value in given.items()}
+    return {
+        name: tuple(value) or None if isinstance(value, list | tuple) else value
+        for name, value in given.items()
+    }
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
@@ -72,7 +75,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     info = typer.Option(
         None,
         *names,
-        help=f"{field.description} [{_default(name, field)}]",
+        help=f"{field.description} [{described_default(name, field)}]",
         metavar="" if kind is bool else _metavar(kind),
         show_default=False,
         hidden=name not in OFTEN,
@@ -82,19 +85,18 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=annotation)
 
 
-def _default(name: str, field: FieldInfo) -> str:
+def described_default(name: str, field: FieldInfo) -> str:
+    """What counts when nobody says anything, in a word."""
+    value = field.default
     if name == "data_dir":
         return "the user's data folder"
-    value = field.default
-    if value is None or value == () or value == "":
+    if value is None or value == () or value == "" or field.default_factory is not None:
         return "unset"
-    return (
-        {True: "on", False: "off"}[value]
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _metavar(kind: Any) -> str:

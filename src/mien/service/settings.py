@@ -143,7 +143,6 @@ class ServiceSettings(BaseModel):
     log_level: LogLevel = Field("info", description="Least important lines that are logged.")
     log_format: LogFormat = Field("auto", description="auto: console on a terminal, otherwise JSON lines.")
     metrics: bool = Field(True, description="Serve /metrics.")
-    otlp_endpoint: str | None = Field(None, description="Where OpenTelemetry traces go.")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None, **given: Any) -> ServiceSettings:

@@ -34,7 +34,7 @@ class ClientKeys:
             text(
                 "scope",
                 "--scope",
-                help="What the key is good for: submit, read, admin (everything).",
+                help="What the key is good for: submit, read, work (fetching tasks), admin (everything).",
                 metavar="SCOPE",
                 panel=PANEL,
                 many=True,
