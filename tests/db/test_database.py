@@ -8,6 +8,7 @@ from mien.db import Database, open_database
 from mien.db.database import is_database_url, without_password
 from mien.db.tables import rate_limits
 from mien.errors import DatabaseUnavailable, OptionError
+from tests import postgres
 
 
 def test_a_transaction_happens_as_a_whole_or_not_at_all(database: Database) -> None:
@@ -80,3 +81,18 @@ def test_what_a_database_url_is() -> None:
     assert not is_database_url("s3://bucket")
     assert without_password("postgresql://a:b@c/d") == "postgresql://a:***@c/d"
     assert without_password("sqlite:///x.db") == "sqlite:///x.db"
+
+
+def test_a_database_that_was_restarted_is_used_again(
+    postgres_server: postgres.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.db.database.TEST_AFTER", 0.0)
+    database = open_database(postgres_server.new_database("restarted"))
+    postgres_server.stop("immediate")
+    with pytest.raises(DatabaseUnavailable), database.read():
+        pass
+    postgres_server.start()
+    for _ in range(3):
+        with database.begin() as connection:
+            connection.execute(sa.select(1))
+    database.close()

@@ -22,6 +22,9 @@ BUSY_SECONDS = 30
 IDLE_SECONDS = 15
 """How long PostgreSQL waits for the next word of a transaction."""
 
+TEST_AFTER = 2.0
+"""After so many seconds without use a connection is tested before it is used again."""
+
 _POSTGRES_CLOCK = "extract(epoch from clock_timestamp())::double precision"
 
 
@@ -117,11 +120,33 @@ def _engine(url: str, pool_size: int) -> Engine:
         address,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_pre_ping=True,
         connect_args={"connect_timeout": 10, "application_name": "mien"},
     )
     sa.event.listen(engine, "connect", prepare_postgres)
+    sa.event.listen(engine, "checkin", _note_use)
+    sa.event.listen(engine, "checkout", _test_idle)
     return engine
+
+
+def _note_use(connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _test_idle(connection: Any, record: Any, proxy: Any) -> None:
+    """Ask a connection that was not used for a while for a sign of life; the pool replaces a dead one.
+
+    Not each time, as the pool itself would: it doubles the way to the server for short transactions.
+    """
+    from sqlalchemy.exc import DisconnectionError
+
+    if time.monotonic() - record.info.get("used", time.monotonic()) < TEST_AFTER:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except Exception as error:  # whatever the driver makes of a connection that is gone
+        raise DisconnectionError("The connection was lost.") from error
 
 
 def _sqlite(url: str) -> Engine:
