@@ -1,0 +1,169 @@
+"""How many submissions one API process takes in a second, and how long lists of many jobs take.
+
+    python benchmarks/service_load.py [--sqlite] [--seconds 10] [--clients 16]
+
+Starts a PostgreSQL server and ``mien api`` of their own, and submits jobs over HTTP from other processes. Nobody runs
+the jobs. Two baselines are taken in the same run: a loop of bare inserts of the same rows over one connection, and
+the same number of requests to an address that does nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests import postgres
+from tests.server.served import face_png
+
+LISTED = 10_000
+PROCESSES = 2
+"""Of clients; a single one would be the slowest part."""
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("--sqlite", action="store_true")
+    words.add_argument("--seconds", type=float, default=10)
+    words.add_argument("--clients", type=int, default=16)
+    given = words.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if given.sqlite:
+            url = f"sqlite:///{folder}/mien.db"
+        else:
+            url = stack.enter_context(postgres.server()).new_database("load")
+        base = stack.enter_context(api(url, folder))
+        with httpx2.Client(base_url=base, timeout=60, trust_env=False) as client:
+            asset = client.post("/api/v1/assets", files={"file": ("f.png", face_png())}).json()["id"]
+            nothing = rate(base, "GET", "/livez", None, given)
+            body = {"processors": ["face_debugger"], "target": asset}
+            accepted = rate(base, "POST", "/api/v1/jobs", body, given)
+            bare = inserts(url, given.seconds / 2)
+            print(f"requests that do nothing:    {nothing:7.0f} per second")
+            print(f"bare inserts, one after one: {bare:7.0f} per second")
+            print(
+                f"submissions accepted:        {accepted:7.0f} per second, {accepted / bare:.2f} of the inserts"
+            )
+            lists(client, body)
+
+
+@contextmanager
+def api(url: str, folder: Path) -> Iterator[str]:
+    """The address of an API process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    limits = {
+        "MIEN_MAX_QUEUE": "1000000",
+        "MIEN_MAX_QUEUE_PER_KEY": "1000000",
+        "MIEN_REQUESTS_PER_MINUTE": "10000000",
+    }
+    environ = {
+        **os.environ,
+        **limits,
+        "MIEN_DATABASE_URL": url,
+        "MIEN_DATA_DIR": str(folder),
+        "MIEN_LOG_LEVEL": "warning",
+    }
+    command = [sys.executable, "-m", "mien", "api", "--port", str(port)]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx2.get(f"http://127.0.0.1:{port}/livez", trust_env=False)
+                break
+            except httpx2.TransportError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def rate(base: str, method: str, path: str, body: Any, given: argparse.Namespace) -> float:
+    """Answered requests per second."""
+    arguments = (base, method, path, body, given.seconds, given.clients // PROCESSES)
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        counts = pool.starmap(ask, [arguments] * PROCESSES)
+    return sum(counts) / given.seconds
+
+
+def ask(base: str, method: str, path: str, body: Any, seconds: float, clients: int) -> int:
+    """How many requests were answered with success."""
+    import asyncio
+
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+
+    async def one(client: httpx2.AsyncClient, until: float) -> int:
+        count = 0
+        while time.monotonic() < until:
+            answer = await client.request(method, path, content=content, headers=headers)
+            assert answer.is_success, answer.text
+            count += 1
+        return count
+
+    async def all() -> int:
+        async with httpx2.AsyncClient(base_url=base, timeout=60, trust_env=False) as client:
+            until = time.monotonic() + seconds
+            return sum(await asyncio.gather(*(one(client, until) for _ in range(clients))))
+
+    return asyncio.run(all())
+
+
+def inserts(url: str, seconds: float) -> float:
+    """Rows per second, each in a transaction of its own, over one connection."""
+    from mien.db import open_database
+    from mien.db.tables import jobs
+    from mien.jobs.job import Job, JobStep, now
+    from mien.jobs.rows import NewJob, values_of
+    from mien.jobs.states import submit
+
+    database = open_database(url)
+    step = JobStep({"target_path": "asset:x", "output_path": "result:x.png", "processors": ["face_debugger"]})
+    until, count = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        job = submit(Job(f"bare_{count}", now(), steps=(step,)))
+        with database.begin() as connection:
+            connection.execute(jobs.insert().values(**values_of(NewJob(job))))
+        count += 1
+    database.close()
+    return count / seconds
+
+
+def lists(client: httpx2.Client, body: Any) -> None:
+    """The time of a page of jobs at the beginning and deep down."""
+    times: list[float] = []
+    cursor = None
+    while len(times) * 100 < LISTED:
+        query = {"limit": "100", **({"cursor": cursor} if cursor else {})}
+        began = time.perf_counter()
+        page = client.get("/api/v1/jobs", params=query).json()
+        times.append(time.perf_counter() - began)
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    first, last = statistics.median(times[1:11]) * 1e3, statistics.median(times[-10:]) * 1e3
+    print(f"pages of 100 of {len(times) * 100} jobs: {first:.0f} ms at the top, {last:.0f} ms at the end")
+
+
+if __name__ == "__main__":
+    main()
