@@ -22,9 +22,11 @@ from mien.settings import Settings
 if TYPE_CHECKING:
     from mien.faces.analyser import Analyser
     from mien.models import Download
+    from mien.pipeline.adopting import Adopted, Making
     from mien.pipeline.job import Job, Outcome
     from mien.pipeline.live import LiveSession
     from mien.pipeline.parts import GivenPlace, Part, Parts
+    from mien.pipeline.policy import Verdict
     from mien.pipeline.scan import Moment
     from mien.safety.signer import Signer
     from mien.types import Face, Frame, Place
@@ -288,6 +290,50 @@ class Engine:
         from mien.pipeline.provenance import seal_joined
 
         return seal_joined(parts, output, self.settings, self._signer, on_notice or self._on_notice)
+
+    def judge(self, files: Iterable[PathInput], options: Mapping[str, Any] | None = None) -> Verdict:
+        """What the content policy of the options says of pictures and videos that are given away to be worked on.
+
+        ``unchecked`` without the content models. Raises UnsafeInput, which names the file, if the policy refuses, and
+        what reading raises.
+        """
+        from mien.options import build
+        from mien.pipeline.policy import judge
+        from mien.safety.content import ContentOptions
+
+        policy = build(ContentOptions, options or {})
+        with self._blas:
+            return judge(paths(files), policy, self.models, self.runtime, self.settings.max_pixels)
+
+    def adopt_result(
+        self,
+        made: PathInput,
+        output: PathInput,
+        *,
+        operation: Making,
+        name: str,
+        sources: Iterable[PathInput] = (),
+        models: Iterable[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Adopted:
+        """Make a file that something else made an output: judged by the content policy, marked, signed.
+
+        ``name`` says what made it, ``sources`` are the files that it was made of, what was worked on first; ``judge``
+        looks at these before the work. Nothing is encoded again, and the ending of ``output`` must be that of what
+        ``made`` holds. Sounds are not judged. No record is left in the audit log. Raises UnsafeInput, after which
+        there is no output, SigningFailed where a signature is required, CorruptMedia, UnsupportedMedia, DiskFull,
+        OutputNotWritable.
+        """
+        from mien.options import build
+        from mien.pipeline.adopting import Adopted, Made, adopt
+        from mien.pipeline.output_options import OutputOptions
+
+        notices: list[str] = []
+        content = self.judge([made], options)
+        found = Made(Path(made), Path(output), operation, name, paths(sources), tuple(models))
+        marked = build(OutputOptions, options or {}).marking
+        signed = adopt(found, self.settings, self._signer, notices.append, marked=marked)
+        return Adopted(content, signed, tuple(notices))
 
     @contextmanager
     def _opened(self, step: Step, on_progress: Report | None, cancel: Cancel | None) -> Iterator[Job]:

@@ -5,7 +5,7 @@ Pictures are looked at before and after the work, samples of videos while they a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -118,5 +118,44 @@ def make_policy(plan: Plan, store: ModelStore, runtime: Runtime) -> Policy:
     options = plan.settings_of(ContentOptions)
     if not policy_models(plan, store):
         return Policy(None, refuses=False)
-    vote = make_vote(store.catalogue, lambda id: runtime.load(store.path(id)))
+    vote = _vote(store, runtime)
     return Policy(vote, refuses=options.policy == "refuse", looks_after=not plan.compat)
+
+
+def judge(
+    files: Iterable[Path], options: ContentOptions, store: ModelStore, runtime: Runtime, max_pixels: int
+) -> Verdict:
+    """The verdict on pictures, and on samples of videos, that no step works on; sounds are passed over.
+
+    Raises UnsafeInput, which names the file, if the policy refuses, and what reading them raises.
+    """
+    if options.policy == "off" or any(store.find(id) is None for id in VOTERS):
+        return "unchecked"
+    policy = Policy(_vote(store, runtime), refuses=options.policy == "refuse")
+    found = []
+    for path in files:
+        images = list(_samples(path, max_pixels))
+        if images:
+            found.append(policy.verdict(sum(map(policy.flags, images)), len(images), path))
+    return worst(found)
+
+
+def _samples(path: Path, max_pixels: int) -> Iterator[Frame]:
+    from mien.media.sniff import sniff
+    from mien.pipeline.frames import Frames
+    from mien.safety.content import sample_numbers
+
+    if sniff(path).kind == "audio":
+        return
+    frames = Frames(path, max_pixels)
+    if frames.info.kind == "image":
+        yield frames.read(0).image
+        return
+    video = frames.info.video
+    rate = float(video.rate) if video is not None else 1.0
+    for number in sample_numbers(0, len(frames.index.times), rate):
+        yield frames.read(number).image
+
+
+def _vote(store: ModelStore, runtime: Runtime) -> ContentAnalyser:
+    return make_vote(store.catalogue, lambda id: runtime.load(store.path(id)))

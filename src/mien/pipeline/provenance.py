@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mien.pipeline.plan import Plan
     from mien.safety.badge import Badge
+    from mien.safety.credentials import Claim
     from mien.safety.signer import Signer
     from mien.settings import Settings
     from mien.types import Frame
@@ -130,7 +131,7 @@ def make_provenance(
     used.
     """
     options = plan.settings_of(ProvenanceOptions)
-    signer = _signer_of(settings, signer, notice)
+    signer = signer_for(settings, signer, notice)
     badge = None
     if options.badge != "off":
         from mien.safety.badge import Badge
@@ -151,30 +152,48 @@ def seal_joined(
 
     Raises SigningFailed, at once and later, where the settings require a signature.
     """
-    signer = _signer_of(settings, signer, notice)
+    signer = signer_for(settings, signer, notice)
     if signer is None:
         return None
     from mien.pipeline.plan import output_kind
-    from mien.safety.credentials import Claim, Operation, sign_file
+    from mien.safety.credentials import Claim, Operation
     from mien.safety.marking import joined_marks, read_marks
 
     marks = joined_marks(read_marks(part) for part in parts)
     first, *others = ((part, output_kind(part)[1]) for part in parts)
     join = Operation("join", ENHANCED if marks is None else marks.source_type)
     claim = Claim((join,), *first, added=tuple(others))
+    required = settings.signing == "required"
+    return Signature(claim, output, output_kind(output)[1], signer, required, notice).finish
 
-    def finish(temporary: Path) -> None:
+
+@dataclass(slots=True)
+class Signature:
+    """The signature of a file that no run made: ``finish`` puts it in, ``signed`` says whether it did."""
+
+    claim: Claim
+    output: Path
+    format: str
+    signer: Signer
+    required: bool
+    notice: Callable[[str], None]
+    signed: bool = False
+
+    def finish(self, temporary: Path) -> None:
+        """Sign the finished file under its temporary name. Raises SigningFailed where it must be signed."""
+        from mien.safety.credentials import sign_file
+
         try:
-            sign_file(temporary, output_kind(output)[1], claim, signer, output=output)
+            sign_file(temporary, self.format, self.claim, self.signer, output=self.output)
         except SigningFailed as error:
-            if settings.signing == "required":
+            if self.required:
                 raise
-            notice(f"{str(error).rstrip('.')}; it is written without a signature.")
+            self.notice(f"{str(error).rstrip('.')}; it is written without a signature.")
+        else:
+            self.signed = True
 
-    return finish
 
-
-def _signer_of(settings: Settings, given: Signer | None, notice: Callable[[str], None]) -> Signer | None:
+def signer_for(settings: Settings, given: Signer | None, notice: Callable[[str], None]) -> Signer | None:
     """Who signs, if anybody does. Raises SigningFailed for an unusable key where a signature is required."""
     if settings.signing == "off":
         return None

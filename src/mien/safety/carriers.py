@@ -20,6 +20,9 @@ EMBEDDED: Final[Mapping[str, str]] = MappingProxyType(
         "m4v": "video/mp4",
         "mov": "video/quicktime",
         "avi": "video/avi",
+        "m4a": "audio/mp4",
+        "mp3": "audio/mpeg",
+        "wav": "audio/wav",
     }
 )
 """Formats that hold a manifest, with their media types."""

@@ -26,6 +26,7 @@ from mien.safety.carriers import SIDECAR_TYPE, UNKNOWN_TYPE, find_sidecar, has_s
 from mien.safety.signer import Signer
 
 _PARENT: Final[Mapping[str, str]] = MappingProxyType({"relationship": "parentOf"})
+_CREATED: Final = c2pa.C2paDigitalSourceType.TRAINED_ALGORITHMIC_MEDIA
 _AGENT: Final = {"name": "mien", "version": __version__}
 
 
@@ -43,9 +44,9 @@ class Claim:
     """What a signature vouches for."""
 
     operations: tuple[Operation, ...]
-    parent: Path
-    """The file that was worked on; its own manifests are kept. Its name is not."""
-    parent_format: str
+    parent: Path | None
+    """The file that was worked on; its own manifests are kept. Its name is not. None: the file was made of nothing."""
+    parent_format: str = ""
     watermark: str | None = None
     """Id of the invisible watermark, if one was put in."""
     added: tuple[tuple[Path, str], ...] = ()
@@ -60,8 +61,11 @@ def sign_file(path: Path, format: str, claim: Claim, signer: Signer, *, output: 
     """
     with _failures(output or path), context_of(signer) as context:
         builder = c2pa.Builder.from_json(definition(claim), context=context)
-        builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
-        _add_ingredient(builder, claim.parent, claim.parent_format, _PARENT)
+        if claim.parent is None:
+            builder.set_intent(c2pa.C2paBuilderIntent.CREATE, _CREATED)
+        else:
+            builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+            _add_ingredient(builder, claim.parent, claim.parent_format, _PARENT)
         for number, (file, kind) in enumerate(claim.added):
             _add_ingredient(
                 builder, file, kind, {"relationship": "componentOf", "instance_id": _id_of(number)}
@@ -74,7 +78,8 @@ def sign_file(path: Path, format: str, claim: Claim, signer: Signer, *, output: 
 
 def definition(claim: Claim) -> str:
     """The manifest as JSON: actions in order, and who did them. Names no file and no person."""
-    actions = [_action(operation) for operation in claim.operations]
+    verb = "c2pa.created" if claim.parent is None else "c2pa.edited"
+    actions = [_action(operation, verb) for operation in claim.operations]
     if claim.added:
         placed = [_id_of(number) for number in range(len(claim.added))]
         actions.append({"action": "c2pa.placed", "parameters": {"ingredientIds": placed}})
@@ -86,9 +91,9 @@ def definition(claim: Claim) -> str:
     )
 
 
-def _action(operation: Operation) -> dict[str, Any]:
+def _action(operation: Operation, verb: str) -> dict[str, Any]:
     return {
-        "action": "c2pa.edited",
+        "action": verb,
         "digitalSourceType": operation.source_type,
         "softwareAgent": _AGENT,
         "parameters": {"mien.operation": operation.name, "mien.models": list(operation.models)},

@@ -6,7 +6,7 @@ container of a video. The vocabulary is http://cv.iptc.org/newscodes/digitalsour
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,8 +16,9 @@ from mien._version import __version__
 
 VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOFTWARE = f"mien {__version__}"
-OperationKind = Literal["synthetic", "enhancement"]
+OperationKind = Literal["generation", "synthetic", "enhancement"]
 
+TRAINED = VOCABULARY + "trainedAlgorithmicMedia"
 COMPOSITE = VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
 ENHANCED = VOCABULARY + "algorithmicallyEnhanced"
 GENERATED = frozenset(
@@ -56,13 +57,20 @@ class Marks:
 
 def marks_for(kinds: Mapping[str, OperationKind], before: Marks | None = None) -> Marks:
     """The marks of an output of ``kinds`` (operation -> kind, in order), made from an input with marks ``before``."""
-    source_type = COMPOSITE if "synthetic" in kinds.values() else ENHANCED
+    source_type = source_type_of(kinds.values())
     earlier: tuple[str, ...] = ()
     if before is not None:
         earlier = before.operations
         if source_type == ENHANCED and before.source_type in GENERATED:
             source_type = before.source_type
     return Marks(source_type, SOFTWARE, (*earlier, *kinds))
+
+
+def source_type_of(kinds: Collection[OperationKind]) -> str:
+    """What operations of these kinds make of a picture, as an address in the IPTC vocabulary."""
+    if "generation" in kinds:
+        return TRAINED
+    return COMPOSITE if "synthetic" in kinds else ENHANCED
 
 
 def joined_marks(parts: Iterable[Marks | None]) -> Marks | None:
@@ -79,8 +87,9 @@ def joined_marks(parts: Iterable[Marks | None]) -> Marks | None:
 def tags_for(marks: Marks) -> dict[str, str]:
     """The marks as tags, for the container of a video or the XMP packet of a picture."""
     done = ", ".join(marks.operations)
+    verb = "Made" if marks.source_type == TRAINED else "Edited"
     return {
-        "comment": f"Edited by {marks.software}: {done}. Digital source type: {marks.source_type}",
+        "comment": f"{verb} by {marks.software}: {done}. Digital source type: {marks.source_type}",
         "digital_source_type": marks.source_type,
         "software": marks.software,
         "operations": done,
