@@ -12,7 +12,8 @@ class Problems:
     """Collects errors by field."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[str, MienError]] = []
+        self.found: list[tuple[str, MienError]] = []
+        """The errors so far, with their fields."""
 
     @contextmanager
     def at(self, field: str) -> Iterator[None]:
@@ -21,25 +22,25 @@ class Problems:
             yield
         except NotFound as error:
             # What a body names is not what the address of the request names.
-            self._found.append((field, InputError(str(error))))
+            self.found.append((field, InputError(str(error))))
         except MienError as error:
-            self._found.append((field, error))
+            self.found.append((field, error))
 
     def add(self, field: str, error: MienError) -> None:
         """Note an error of ``field``."""
-        self._found.append((field, error))
+        self.found.append((field, error))
 
     def take(self, other: Problems, rename: Callable[[str], str]) -> None:
         """Note what another collection has, with its fields under other names."""
-        self._found += [(rename(field), error) for field, error in other._found]
+        self.found += [(rename(field), error) for field, error in other._found]
 
     def refuse(self) -> None:
         """Raise the first error, with the fields of all; nothing when there is none."""
-        if not self._found:
+        if not self.found:
             return
-        first = self._found[0][1]
-        more = len(self._found) - 1
+        first = self.found[0][1]
+        more = len(self.found) - 1
         rest = f" {more} more {'field is' if more == 1 else 'fields are'} wrong." if more else ""
         error = type(first)(f"{first}{rest}")
-        error.details = tuple((field, str(problem)) for field, problem in self._found)
+        error.details = tuple((field, str(problem)) for field, problem in self.found)
         raise error
