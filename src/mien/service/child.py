@@ -180,9 +180,6 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    from mien.cli.main import limit_threads
-
-    limit_threads()
     clean = main(sys.stdin, work) == 0
     # Runs that do not listen would keep the interpreter alive.
     os._exit(0 if clean else 1)
