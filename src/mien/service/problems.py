@@ -32,7 +32,7 @@ class Problems:
 
     def take(self, other: Problems, rename: Callable[[str], str]) -> None:
         """Note what another collection has, with its fields under other names."""
-        self.found += [(rename(field), error) for field, error in other._found]
+        self.found += [(rename(field), error) for field, error in other.found]
 
     def refuse(self) -> None:
         """Raise the first error, with the fields of all; nothing when there is none."""
