@@ -68,8 +68,10 @@ def rendered() -> str:
     from mien.storage import StorageSettings
 
     with tempfile.TemporaryDirectory() as folder:
-        settings = ServiceSettings(data_dir=Path(folder))
-        with open_service(settings, Settings(cache_dir=Path(folder)), StorageSettings()) as service:
+        settings = ServiceSettings.model_validate({"data_dir": folder})
+        with open_service(
+            settings, Settings.model_validate({"cache_dir": folder}), StorageSettings()
+        ) as service:
             document = create_app(service).openapi()
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
