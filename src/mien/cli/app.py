@@ -32,6 +32,7 @@ OWN: Mapping[str, str] = {
     "serve": "serve_command",
     "api": "api_command",
     "worker": "worker_command",
+    "consumer": "consumer_command",
     "workflows": "workflows_group",
     "remote": "remote_group",
     "options": "options_command",

@@ -2,9 +2,9 @@
 
 ``ServiceDep``
     the service.
-``CallerDep``, ``Reader``, ``Submitter``, ``Worker``, ``Admin``
-    who calls; all but the first refuse keys without that scope with 403. Who has no key, or too many requests, was
-    refused before the route.
+``CallerDep``, ``Reader``, ``Submitter``, ``Worker``, ``Uploader``, ``Admin``
+    who calls; all but the first refuse keys without that scope (for uploads submit or work) with 403. Who has no key,
+    or too many requests, was refused before the route.
 ``VisitDep``
     request id, address and headers of the request.
 ``once(request, caller, body)``
@@ -62,12 +62,13 @@ def caller_of(connection: HTTPConnection) -> Caller:
     return caller
 
 
-def require(scope: Scope) -> Callable[[HTTPConnection], Caller]:
-    """A dependency: who calls, refused with Forbidden without the scope."""
+def require(scope: Scope, *others: Scope) -> Callable[[HTTPConnection], Caller]:
+    """A dependency: who calls, refused with Forbidden without any of the scopes."""
 
     def allowed(connection: HTTPConnection) -> Caller:
         caller = caller_of(connection)
-        caller.check(scope)
+        if not any(caller.may(other) for other in others):
+            caller.check(scope)
         return caller
 
     return allowed
@@ -79,6 +80,7 @@ CallerDep = Annotated[Caller, Depends(caller_of)]
 Reader = Annotated[Caller, Depends(require("read"))]
 Submitter = Annotated[Caller, Depends(require("submit"))]
 Worker = Annotated[Caller, Depends(require("work"))]
+Uploader = Annotated[Caller, Depends(require("submit", "work"))]
 Admin = Annotated[Caller, Depends(require("admin"))]
 
 

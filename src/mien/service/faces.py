@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mien.errors import ConsentMissing, InputError
-from mien.jobs.job import JobStep
 from mien.jobs.recipe import options_of
 from mien.service.scratch import FACE_MAP
 from mien.service.settings import ServiceSettings
@@ -92,7 +91,7 @@ class FaceSteps:
         """The step's options, held to the operator's rules once more: jobs come from several sides."""
         settings = self.settings
         options = options_of(task.step, self.keys())
-        options |= _fitting(task.step, task.target_media)
+        options |= fitting(task.step.args.get("resolution"), task.target_media)
         consent = options.get("consent_ref") or task.row.request.get("consent_ref")
         if consent:
             options["consent_ref"] = consent
@@ -116,12 +115,11 @@ def _beside(output: Path) -> tuple[Path, ...]:
     return (sidecar,) if sidecar.is_file() else ()
 
 
-def _fitting(step: JobStep, media: Mapping[str, Any]) -> dict[str, float]:
-    """The scale by which a result fits into the resolution that was asked for; it is never made larger.
+def fitting(wanted: Any, media: Mapping[str, Any]) -> dict[str, float]:
+    """The scale by which a result fits into the resolution ``wanted`` (WIDTHxHEIGHT); it is never made larger.
 
-    Raises InputError for a resolution that is none, or too small.
+    ``media`` is what is known of the target. Raises InputError for a resolution that is none, or too small.
     """
-    wanted = step.args.get("resolution")
     if not wanted:
         return {}
     found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", str(wanted))

@@ -98,7 +98,7 @@ class Leases:
         not wanted any more.
         """
         seconds = self._checked(seconds)
-        row = self._held(id, token)
+        row = self.held(id, token)
         if row.cancel_requested:
             raise Canceled("The task was canceled; stop working on it and report that it failed.")
         told: dict[str, Any] = {} if progress is None else {"progress": dict(progress)}
@@ -118,7 +118,7 @@ class Leases:
         known = self._seen(id, token)
         if known.status == "completed":
             return known
-        row = self._held(id, token)
+        row = self.held(id, token)
 
         def completed(job: Job) -> Job:
             steps = tuple(
@@ -135,7 +135,7 @@ class Leases:
         known = self._seen(id, token)
         if known.has_ended:
             return known
-        row = self._held(id, token)
+        row = self.held(id, token)
         failure = failure_of(error, 0)
         if row.cancel_requested:
             stopped = failure_of(Canceled("The job was canceled."))
@@ -147,7 +147,7 @@ class Leases:
 
     def give_back(self, id: str, token: str) -> JobRow:
         """Put a task back that could not be begun, at no cost to it. Raises JobBusy."""
-        row = self._held(id, token)
+        row = self.held(id, token)
         told = {"status": "queued", "attempt": row.fence}
         return self._tell(row, states.hand_back, told, lease_until=None, tries=max(row.tries - 1, 0))
 
@@ -218,7 +218,8 @@ class Leases:
             raise JobBusy(f"The lease of the task {id} is not yours any more; leave the task alone.")
         return row
 
-    def _held(self, id: str, token: str) -> JobRow:
+    def held(self, id: str, token: str) -> JobRow:
+        """The task that was lent with that token. Raises JobBusy when it is not any more."""
         row = self._seen(id, token)
         if row.status != "running" or row.lease_until is None:
             raise JobBusy(f"The task {id} is {row.status}; leave it alone.")

@@ -13,12 +13,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from mien.errors import InputError, JobError, JobExists, JobMissing, MienError, OptionError, WorkflowInvalid
+from mien.errors import (
+    AssetMissing,
+    InputError,
+    JobError,
+    JobExists,
+    JobMissing,
+    MienError,
+    OptionError,
+    WorkflowInvalid,
+)
 from mien.jobs import states
+from mien.jobs.codec import encode
 from mien.jobs.database import DatabaseStore
 from mien.jobs.failures import failure_of
 from mien.jobs.job import Job
 from mien.jobs.rows import JobRow
+from mien.service.assets import Asset, references
 from mien.service.callers import Caller
 from mien.service.leases import Leases
 from mien.service.problems import Problems
@@ -133,6 +144,13 @@ class Tasks:
             "size": found.size,
             **media,
         }
+
+    def lent_input(self, id: str, token: str, asset: str) -> Asset:
+        """An asset that whoever has the task needs for it. Raises JobBusy, JobMissing, AssetMissing."""
+        row = self.leases.held(id, token)
+        if asset not in references(encode(row.job).decode()):
+            raise AssetMissing(f"The task {id} has no input {asset[:12]}….")
+        return self.submissions.assets.get(asset, row.owner)
 
     def clear(self, caller: Caller) -> tuple[int, int]:
         """Cancel all tasks that have not ended, and forget those that have: how many of each."""

@@ -23,7 +23,8 @@ from mien.server.gateway.schemas import (
     Reported,
     TaskFetched,
 )
-from mien.server.gateway.showing import shown
+from mien.server.gateway.showing import lent as as_lent
+from mien.server.streaming import FILE_ANSWERS, asset_file
 from mien.server.waiting import error_of
 from mien.service.tasks import COMM, FACE_SWAP, SERVED, status_of
 from mien.service.views import iso
@@ -62,12 +63,30 @@ def fetch_task(
     response.headers["X-Lease-Token"] = lent.token
     fetched = FetchedTask.model_validate(
         {
-            **shown(service, lent.row, request),
+            **as_lent(service, lent.row, request),
             "lease_token": lent.token,
             "lease_expires_at": iso(lent.until),
         }
     )
     return TaskFetched(data=fetched, message="Here is a task.")
+
+
+@router.get(
+    "/{task_id}/inputs/{asset}",
+    response_class=Response,
+    responses={**FILE_ANSWERS, **problems(401, 403, 404, 409, 416, 422, 429, 503)},
+)
+def read_task_input(
+    task_id: TaskId,
+    asset: Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="Id of an asset that the task needs.")],
+    request: Request,
+    service: ServiceDep,
+    caller: Worker,
+    token: Token = None,
+) -> Response:
+    """A file that the task needs, for whoever has the task, where the storage gives no address of its own."""
+    found = service.gateway.tasks.lent_input(task_id, _token(token, None), asset)
+    return asset_file(request, service.assets, found)
 
 
 @router.post("/{task_id}/heartbeat", response_model=Reported, responses=_PROBLEMS)

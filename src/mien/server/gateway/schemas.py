@@ -110,6 +110,7 @@ class FetchedTask(Task):
 
     lease_token: str
     lease_expires_at: Moment
+    consent_ref: str | None = None
 
 
 class TaskFetched(Model):

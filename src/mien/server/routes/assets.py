@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from mien.errors import InputError
-from mien.server.deps import Reader, ServiceDep, Submitter, once
+from mien.server.deps import Reader, ServiceDep, Submitter, Uploader, once
 from mien.server.errors import problems
 from mien.server.moments import moment
 from mien.server.multipart import parse_form
@@ -61,7 +61,7 @@ _FILE_BODY: Final[dict[str, Any]] = {
 async def create_asset(
     request: Request,
     service: ServiceDep,
-    caller: Submitter,
+    caller: Uploader,
     name: Annotated[str | None, Query(max_length=255, description="Name of a file sent as it is.")] = None,
 ) -> Response:
     """Take in a picture, a video or a sound. The same content twice is one asset."""
