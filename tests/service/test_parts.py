@@ -54,7 +54,7 @@ def test_a_part_that_is_spoilt_on_its_way_is_made_again(
         row = place.wait()
         assert (row.status, row.results[0]["frames"]) == ("completed", 100)
         rounds = [tuple(map(int, id.rsplit("-", 2)[1:])) for id in parts_of(place)]
-    assert sorted(rounds) == [(0, 0), (1, 0), (1, 1), (2, 0), (3, 0)]
+    assert sorted(rounds) == [(0, 0), (1, 0), (1, 1), (2, 0), (3, 0), (4, 0)]
 
 
 def test_nothing_of_the_parts_is_left(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def workplace(
     given = ServiceSettings(
         data_dir=folder,
         database_url=SecretStr(url),
-        **{"heartbeat_seconds": 0.5, "dead_after_seconds": 3, "shutdown_seconds": 5, **settings},
+        **{"heartbeat_seconds": 0.3, "dead_after_seconds": 2, "shutdown_seconds": 5, **settings},
     )
     folder.mkdir(parents=True, exist_ok=True)
     objects = open_storage(StorageSettings(local_path=storage or folder / "storage"))
