@@ -165,7 +165,8 @@ def work(settings: ServiceSettings, engine: Settings, storage: StorageSettings, 
     with open_service(settings, engine, storage) as service:
         take_over(service.log, settings)
         service.start("worker")
-        end.wait()
+        while not end.wait(1.0):  # a signal may come to another thread, and then this one has to look
+            pass
         return service.stop()
 
 
