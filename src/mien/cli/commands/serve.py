@@ -127,7 +127,8 @@ def _work(program: Program, terminal: Terminal, values: Mapping[str, Any]) -> No
         data = {"role": "worker", "queues": list(settings.queues)}
         terminal.result(data, lambda: f"mien {__version__} works on queues: {queues}; press Ctrl-C to stop.")
         sys.stdout.flush()
-        done.wait()
+        while not done.wait(1.0):  # a signal may come to another thread, and then this one has to look
+            pass
         clean = service.stop()
     if not clean:
         # Work that does not listen would keep the process alive; other workers take it up.
