@@ -454,3 +454,21 @@ def test_waiting_for_another_process_can_be_stopped(tmp_path: Path, pip: Tool) -
         downloader._stop.set()
         with pytest.raises(Canceled), downloader._locked("thing.whl"):
             pytest.fail("held a lock that another one holds")
+
+
+def test_whether_a_model_is_here_is_known_without_reading_it(
+    hub: Hub, make: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"sha256": hashlib.sha256(BODY).hexdigest()}
+    store = make(model("m", **known), model("n", **known, commercial_use=False), models_dir=tmp_path)
+    monkeypatch.setattr(digest, "digest_of", lambda *_: pytest.fail("a file was read"))
+    assert not store.is_here("m")
+    (tmp_path / "m.onnx").write_bytes(BODY[:-1])
+    assert not store.is_here("m")
+    for id in ("m", "n"):
+        (tmp_path / f"{id}.onnx").write_bytes(BODY)
+    assert store.is_here("m")
+    assert not make(
+        model("n", **known, commercial_use=False), models_dir=tmp_path, allow_noncommercial=False
+    ).is_here("n")
+    assert make(model("m", **known, content=b""), models_dir=tmp_path, models_verify=False).is_here("m")

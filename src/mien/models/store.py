@@ -73,6 +73,11 @@ class ModelStore:
         found = self._find_all(model)
         return None if None in found else found[0]
 
+    def is_here(self, id: str) -> bool:
+        """Whether all files of a model are here, may be used, and have their size; nothing is read or hashed."""
+        model = self.catalogue[id]
+        return not self._is_forbidden(model) and all(self._looks_whole(file) for file in model.files)
+
     def fingerprint(self, id: str) -> str:
         """Hashes of the files of a model as they are here (downloaded if missing), for names of kept results."""
         return " ".join(self._verified.digest(path) for path in self.paths(id))
@@ -171,6 +176,12 @@ class ModelStore:
         places = [own / relative, own / relative.name] if own is not None else []
         places.append(self.folder / relative)
         return next((path for path in places if path.is_file()), None)
+
+    def _looks_whole(self, file: ModelFile) -> bool:
+        path = self._candidate(file)
+        if path is None or not self.settings.models_verify:
+            return path is not None
+        return file.exact_size in (None, path.stat().st_size)
 
     def _allowed(self, id: str) -> Model:
         model = self.catalogue[id]

@@ -98,4 +98,4 @@ def _present(settings: Settings) -> list[str]:
     from mien.models.store import ModelStore
 
     store = ModelStore(settings.model_copy(update={"offline": True}), load_catalogue())
-    return [id for id in store.catalogue if store.find(id) is not None]
+    return [id for id in store.catalogue if store.is_here(id)]

@@ -163,7 +163,7 @@ class Health:
 
     def _look_at_models(self) -> Finding:
         models = self._models()
-        here = sum(models.find(id) is not None for id in models.catalogue)
+        here = sum(models.is_here(id) for id in models.catalogue)
         facts = {"installed": here, "known": len(models.catalogue)}
         if not here and self._engine_settings.offline:
             return Finding("degraded", "No model is installed, and none may be downloaded.", facts)

@@ -114,7 +114,7 @@ class System:
 
     def _installed(self) -> list[str]:
         models = self._models()
-        return sorted(id for id in models.catalogue if models.find(id) is not None)
+        return sorted(id for id in models.catalogue if models.is_here(id))
 
 
 def memory() -> dict[str, int]:
