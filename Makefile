@@ -6,10 +6,26 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test lint bench parity clean
+.PHONY: demo run studio test lint bench parity clean
 
 demo: $(STAMP)
 	$(BIN)/mien demo -o demo
+
+STUDIO := src/mien/studio/dist/index.html
+
+# Runs the service and opens the studio.
+run: $(STAMP)
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory studio; \
+	elif ! test -f $(STUDIO); then \
+		echo "The studio is not built, because npm is missing: install Node.js 20.19 or newer and run make studio."; \
+	fi
+	$(BIN)/mien run
+
+# Builds the web studio where its sources have changed; needs Node.js 20.19 or newer.
+studio: $(STUDIO)
+
+$(STUDIO): docs/openapi.json web/index.html web/package-lock.json $(shell find web/src web/public -type f 2>/dev/null)
+	cd web && npm ci --no-audit --no-fund && npm run --silent build
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mien --cov-report=term:skip-covered

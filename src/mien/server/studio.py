@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from mien.errors import NotFound
 from mien.studio import DIST
@@ -88,9 +88,6 @@ def add_studio(app: FastAPI, folder: Path = DIST) -> None:
     @router.get("/")
     def studio(request: Request) -> Response:
         """The page."""
-        top = request.scope.get("root_path", "")
-        if top and request.url.path == top:
-            return RedirectResponse(f"{top}/")  # the page's addresses are relative
         if not files:
             return HTMLResponse(
                 MISSING, headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
