@@ -132,7 +132,7 @@ async def _waited(body: FaceSwapRequest, request: Request, service: Service, cal
             return row
 
     row = await threads_of(request.app).ask(begin)
-    return await ended(request.app, service, row, service.settings.remote_engine_timeout)
+    return await ended(request, service, row, service.settings.remote_engine_timeout)
 
 
 def _create(service: Service, body: FaceSwapRequest, caller: Caller, seed: str) -> JobRow:

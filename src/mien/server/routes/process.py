@@ -113,7 +113,7 @@ async def process(
     if isinstance(begun, Response):
         return begun
     seconds = wait_of(prefer, WAIT, service.settings.max_wait)
-    row = await ended(request.app, service, begun, seconds)
+    row = await ended(request, service, begun, seconds)
     wants_job = "application/json" in (accept or "")
     return await threads_of(request.app).ask(lambda: _answer(request, service, row, wants_job=wants_job))
 
