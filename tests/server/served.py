@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 
+from mien.comfyui import ComfySettings
 from mien.db import open_database
 from mien.server.app import create_app
 from mien.service.logs import open_log
@@ -62,17 +63,19 @@ def served(
     works: bool = True,
     engine: dict[str, Any] | None = None,
     processors: Mapping[str, Any] | None = PROCESSORS,
+    comfy: ComfySettings | None = None,
     **given: Any,
 ) -> Iterator[Served]:
     """A service on SQLite and local files; with ``works`` it also runs its jobs. ``given`` are its settings,
-    ``processors`` None the real ones.
+    ``processors`` None the real ones, ``comfy`` names ComfyUI instances.
     """
     settings = ServiceSettings(data_dir=folder, shutdown_seconds=5, **given)
     engine_settings = Settings(cache_dir=folder / "cache", offline=True, threads=1, **(engine or {}))
     storage = open_storage(StorageSettings(local_path=folder / "storage"))
     database = open_database(settings.database())
     log = open_log(settings, io.StringIO())
-    with Service(settings, engine_settings, database, storage, log, partial(_engine, processors)) as service:
+    make = partial(_engine, processors)
+    with Service(settings, engine_settings, database, storage, log, make, comfy) as service:
         if works:
             service.start("all")
         with running(create_app(service)) as client:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mien.comfyui.api import Unsent
-from mien.comfyui.follow import OnProgress, Stuck, Unheeded
+from mien.comfyui.follow import Leaving, OnProgress, Stuck, Unheeded
 from mien.comfyui.graph import Graph, Upload
 from mien.comfyui.instance import ComfyInstance, ComfyResult, OnResult
 from mien.comfyui.member import InstanceStatus, Member
@@ -97,6 +97,10 @@ class Environments:
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._prober.join(self._settings.answer_seconds)
+        self.close()
+
+    def close(self) -> None:
+        """Close idle connections; for those that did not enter the context."""
         for member in self._members():
             member.instance.close()
 
@@ -118,6 +122,11 @@ class Environments:
             " MIEN_COMFYUI_ENVIRONMENTS_FILE."
         )
 
+    def places(self) -> dict[str, int]:
+        """How many runs each environment takes at once, by its name."""
+        depth = self._settings.depth
+        return {name: depth * len(found.members) for name, found in self._environments.items()}
+
     def instances(self, name: str) -> tuple[ComfyInstance, ...]:
         """The instances of an environment, for questions that are not runs. Raises WorkflowInvalid."""
         return tuple(member.instance for member in self._environment(name).members)
@@ -136,6 +145,7 @@ class Environments:
         on_submitted: Callable[[Submission], None] | None = None,
         on_result: OnResult | None = None,
         resume: Submission | None = None,
+        leaving: Leaving | None = None,
     ) -> ComfyResult:
         """Run a graph on the least busy instance of the environment, waiting for a place.
 
@@ -159,6 +169,7 @@ class Environments:
                         on_result=on_result,
                         resume=(resume.prompt_id, resume.client_id) if resume else None,
                         give_up=member.given_up,
+                        leaving=leaving,
                     )
                 except Unsent as error:
                     # Nothing has begun: it waits for the instance to come back, or for another.

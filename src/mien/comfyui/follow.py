@@ -21,10 +21,15 @@ _REPORT_SECONDS = 0.1
 
 OnProgress = Callable[[ComfyProgress], None]
 GiveUp = Callable[[], str | None]
+Leaving = Callable[[], bool]
 
 
 class Unheeded(Canceled):
     """The run was stopped on request, and the instance goes on with it."""
+
+
+class Left(Canceled):
+    """Nobody follows the run any more; it goes on, and whoever resumes it finds it."""
 
 
 class Stuck(TimedOut):
@@ -39,6 +44,22 @@ class Watch:
     cancel: Cancel | None = None
     give_up: GiveUp | None = None
     """Asked while the prompt waits; the reason to take it back and try elsewhere, or None."""
+    leaving: Leaving | None = None
+    """Asked once ``cancel`` is set: whether the run is not to be stopped, since another process goes on with it."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run is to be stopped. Raises Left when it is to go on without anybody who follows it."""
+        if self.cancel is None or not self.cancel.is_set:
+            return False
+        if self.leaving is not None and self.leaving():
+            raise Left("The run goes on, and is followed by another process.")
+        return True
+
+    def check(self) -> None:
+        """Raise Canceled or Left when the run is to be followed no longer."""
+        if self.is_stopped and self.cancel is not None:
+            self.cancel.raise_if_set()
 
 
 class Follower:
@@ -101,7 +122,7 @@ class Follower:
 
     def _decide(self) -> None:
         """Begin to stop where the caller or a limit asks for it."""
-        if self._watch.cancel is not None and self._watch.cancel.is_set:
+        if self._watch.is_stopped:
             if not isinstance(self._reason, Canceled):
                 self._begin_stop(Canceled("The run was stopped on request."))
             return

@@ -13,7 +13,7 @@ from uuid import uuid4
 from mien.comfyui import outputs as found
 from mien.comfyui.api import Api, Missing, Queue, Unclear
 from mien.comfyui.check import check_size
-from mien.comfyui.follow import Follower, GiveUp, OnProgress, Watch
+from mien.comfyui.follow import Follower, GiveUp, Leaving, Left, OnProgress, Watch
 from mien.comfyui.graph import Graph, Upload, for_attempt
 from mien.comfyui.listener import Listener, fresh_client_id
 from mien.comfyui.outputs import Output
@@ -87,21 +87,23 @@ class ComfyInstance:
         on_result: OnResult | None = None,
         resume: tuple[str, str] | None = None,
         give_up: GiveUp | None = None,
+        leaving: Leaving | None = None,
     ) -> ComfyResult:
         """Run a graph and fetch what it gives into the folder ``into``, which must exist.
 
         ``on_submitted`` gets prompt id and client id before each submission, so that they can be stored; given back as
         ``resume`` they continue a run that another process submitted, which is submitted again only if the instance
         does not know it. ``on_result`` is called before the instance forgets the run, so that nothing runs twice if
-        the result is stored in it; when it fails, ``resume`` still finds the run. A run that the instance lost is
-        submitted again under a new id, at most ``settings.retries`` times; one that ran out of memory once, after the
-        memory was freed.
+        the result is stored in it; when it fails, ``resume`` still finds the run. Where ``leaving`` says so once
+        ``cancel`` is set, the run is not stopped, and Left raised: another process resumes it. A run that the
+        instance lost is submitted again under a new id, at most ``settings.retries`` times; one that ran out of
+        memory once, after the memory was freed.
 
         Raises WorkflowInvalid, NodeFailed, OutOfMemory, Canceled, TimedOut, ComfyLost, ComfyUnreachable, ComfyError,
         MediaTooLarge, DiskFull.
         """
         check_size(graph, self._settings)
-        watch = Watch(on_progress, cancel, give_up)
+        watch = Watch(on_progress, cancel, give_up, leaving)
         task = _Task(graph, inputs, into, job_id, watch, on_submitted, on_result)
         lost, freed = 0, False
         while True:
@@ -136,8 +138,7 @@ class ComfyInstance:
         return self.api.object_info()
 
     def _attempt(self, task: _Task, attempt: int, resume: tuple[str, str] | None) -> ComfyResult:
-        if task.watch.cancel is not None:
-            task.watch.cancel.raise_if_set()
+        task.watch.check()
         prompt_id, client_id = resume or (str(uuid4()), fresh_client_id(self._settings))
         graph = task.graph if resume else self._prepare(task, attempt)
         tally = Tally(graph, prompt_id)
@@ -149,7 +150,7 @@ class ComfyInstance:
                         task.on_submitted(prompt_id, client_id)
                     self._submit(prompt_id, client_id, graph, follower)
                 entry = follower.wait()
-            except ComfyUnreachable:
+            except (ComfyUnreachable, Left):
                 raise
             except Exception as error:
                 # Where it is not an end of the run, the caller's own function failed: nobody follows it any more.
@@ -160,6 +161,8 @@ class ComfyInstance:
             result = ComfyResult(
                 self._collect(entry, graph, task, tally.blocked), prompt_id, attempt, blocked
             )
+        except Left:
+            raise
         except Exception:
             self._leave(prompt_id)
             raise
@@ -230,8 +233,7 @@ class ComfyInstance:
         """One file; a connection that breaks is tried again for as long as a silent instance is waited for."""
         began = time.monotonic()
         while True:
-            if task.watch.cancel is not None:
-                task.watch.cancel.raise_if_set()
+            task.watch.check()
             try:
                 return found.fetch(self.api, reference, number, task.into, self._settings)
             except Missing as error:

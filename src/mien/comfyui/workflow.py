@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mien.comfyui.graph import Upload
 from mien.comfyui.parameters import Parameter
 from mien.errors import WorkflowInvalid
+from mien.pipeline.adopting import Making
 
 Kind = Literal["comfyui", "mien", "stages"]
 
@@ -62,6 +63,15 @@ class Workflow(BaseModel):
     processors: tuple[str, ...] = ()
     """For the face engine, in order."""
     stages: tuple[Stage, ...] = ()
+    operation: Making | None = None
+    """What results are called in marks and signatures; found out from the parameters when it is not said."""
+
+    @property
+    def makes(self) -> Making:
+        """Whether results are made of nothing but words, of pictures, or are the same picture in a better quality."""
+        if self.operation is not None:
+            return self.operation
+        return "edited" if any(item.type == "image" for item in self.parameters) else "generated"
 
     @property
     def kind(self) -> Kind:

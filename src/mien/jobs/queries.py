@@ -107,6 +107,19 @@ class JobQueries:
         with self.database.read() as connection:
             return {status: count for status, count in connection.execute(query).all()}  # noqa: C416 (rows are no pairs to mypy)
 
+    def waiting_in(self, prefix: str, owner: str | None = None) -> dict[str, int]:
+        """How many jobs wait in each queue whose name begins so."""
+        import sqlalchemy as sa
+
+        from mien.db.tables import jobs
+
+        wanted = [jobs.c.status == "queued", jobs.c.queue.startswith(prefix, autoescape=True)]
+        if owner is not None:
+            wanted.append(jobs.c.owner == owner)
+        query = sa.select(jobs.c.queue, sa.func.count()).where(*wanted).group_by(jobs.c.queue)
+        with self.database.read() as connection:
+            return {str(queue): count for queue, count in connection.execute(query).all()}
+
     def oldest_queued(self) -> float | None:
         """When the job was submitted that waits longest; None when none waits."""
         import sqlalchemy as sa

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,12 +23,13 @@ HIDDEN: Final = frozenset({"consent_ref"})
 
 @dataclass(frozen=True)
 class Capabilities:
-    """Describes one service; what it says changes only with what is installed."""
+    """Describes one service; what it says changes only with what is installed, and with whether others are there."""
 
     settings: ServiceSettings
     engine: Settings
     processors: Mapping[str, AnyProcessor]
     models: ModelStore
+    workflows: Callable[[], list[dict[str, Any]]] = list
 
     def document(self) -> dict[str, Any]:
         """Everything at once."""
@@ -36,7 +37,8 @@ class Capabilities:
             "version": __version__,
             "processors": self.processor_list(),
             "option_groups": [self._group(group) for group in GROUPS if self._options(group)],
-            "formats": formats(),
+            "workflows": self.workflows(),
+            "formats": formats(marked=self.settings.marking_required),
             "limits": self.limits(),
             "policy": self.policy(),
             "features": self.features(),

@@ -21,9 +21,16 @@ from mien.pipeline.choice import with_models
 from mien.pipeline.output_options import GROUPS
 from mien.pipeline.people import people_of
 from mien.pipeline.registry import AnyProcessor, named, option_groups
+from mien.service.calls import Calls, renumbered
 from mien.service.outputs import Known, named_output
 from mien.service.problems import Problems
-from mien.service.requests import FaceAssignment, JobRequest, StepFields, StepResult, is_asset_id
+from mien.service.requests import (
+    FaceAssignment,
+    JobRequest,
+    StepFields,
+    StepResult,
+    is_asset_id,
+)
 from mien.service.settings import ServiceSettings
 from mien.service.words import checked
 from mien.settings import Settings
@@ -33,6 +40,7 @@ Look = Callable[[str], Known]
 
 Place = Callable[[str], str]
 """The path in the request of a field of a step."""
+
 
 DEFAULT_PROCESSORS: Final = ("face_swapper",)
 FILE_OPTIONS: Final = frozenset({"background_remover_picture"})
@@ -49,6 +57,8 @@ class Checker:
     processors: Mapping[str, AnyProcessor]
     models: ModelStore
     fetching: FetchSettings = field(default_factory=FetchSettings)
+    workflows: Callable[[], Calls] | None = None
+    """What knows workflows; without it a step cannot name one."""
 
     @cached_property
     def groups(self) -> tuple[type[Options], ...]:
@@ -70,9 +80,12 @@ class Checker:
             problems.add("steps", InputError(f"The job has {count} steps; the service takes at most {most}."))
         problems.refuse()
         steps: list[JobStep] = []
+        last: list[int] = []
         for index, wish in enumerate(request.steps):
             place = _below(f"steps.{index}.")
-            steps.append(self.checked_step(wish, place, steps, request.consent_ref, look, problems))
+            renamed = renumbered(wish, last)
+            steps += self._steps(renamed, place, steps, request.consent_ref, look, problems)
+            last.append(len(steps) - 1)
         if not request.draft:
             self._check_consent(steps, problems)
         problems.refuse()
@@ -81,14 +94,41 @@ class Checker:
     def step(self, wish: StepFields, before: Sequence[JobStep], consent: str | None, look: Look) -> JobStep:
         """One step behind those ``before``. Raises what is wrong with it, with the fields."""
         problems = Problems()
-        step = self.checked_step(wish, _below(""), before, consent, look, problems)
+        steps = self._steps(wish, _below(""), before, consent, look, problems)
+        if len(steps) > 1:
+            text = "The workflow has several stages; give each as a step of its own."
+            problems.add("workflow.name", InputError(text))
         problems.refuse()
-        return step
+        return steps[0]
+
+    def _steps(
+        self,
+        wish: StepFields,
+        at: Place,
+        before: Sequence[JobStep],
+        consent: str | None,
+        look: Look,
+        problems: Problems,
+    ) -> tuple[JobStep, ...]:
+        if wish.workflow is not None and self.workflows is not None:
+            return self.workflows().called(wish, wish.workflow, at, before, consent, look, problems)
+        return (self.checked_step(wish, at, before, consent, look, problems),)
 
     def check_consent(self, steps: Sequence[JobStep]) -> None:
         """Raises ConsentMissing where the operator asks for a reference to a consent and a step has none."""
         problems = Problems()
         self._check_consent(steps, problems)
+        problems.refuse()
+
+    def check_rules(self, steps: Sequence[JobStep]) -> None:
+        """Check steps that were stored before against the operator's rules of today.
+
+        Raises ConsentMissing, Forbidden.
+        """
+        problems = Problems()
+        self._check_consent(steps, problems)
+        for number, step in enumerate(steps):
+            self._with_policy(dict(step.args), problems, f"steps.{number}.options")
         problems.refuse()
 
     def options(self, values: Mapping[str, Any], problems: Problems, name: str = "options") -> dict[str, Any]:
@@ -147,9 +187,7 @@ class Checker:
     ) -> JobStep:
         """One step behind those ``before``; what is wrong is noted, with fields that ``at`` names."""
         if wish.workflow is not None:
-            problems.add(
-                at("workflow"), InputError("This service has no ComfyUI instances, so it runs no workflows.")
-            )
+            problems.add(at("workflow"), InputError("A workflow cannot be named here."))
         processors = self.chain(wish.processors, problems, at("processors"))
         options = self.options(wish.options, problems, at("options"))
         if consent is not None:
@@ -161,7 +199,7 @@ class Checker:
         target, known = self._target(wish, at("target"), before, look, problems)
         output = ""
         with problems.at(at("output")):
-            output = named_output(wish.output, known, len(before))
+            output = named_output(wish.output, known, len(before), marked=self.settings.marking_required)
         args = {
             "source_paths": sources,
             "target_path": target,
@@ -262,6 +300,13 @@ class Checker:
                     "The marks of results cannot be switched off: the operator set MIEN_MARKING_REQUIRED."
                 ),
             )
+        if settings.content_policy != "off" and options.get("compat") == "facefusion":
+            text = (
+                "FaceFusion's ways leave sources and results unjudged, so compat cannot be facefusion while"
+            )
+            problems.add(
+                f"{place}.compat", Forbidden(f"{text} MIEN_CONTENT_POLICY is {settings.content_policy}.")
+            )
         policy = options.setdefault("content_policy", settings.content_policy)
         if _STRICTNESS.index(policy) < _STRICTNESS.index(settings.content_policy):
             text = f"The content policy cannot be {policy}: the operator set MIEN_CONTENT_POLICY to "
@@ -271,7 +316,7 @@ class Checker:
     def _check_consent(self, steps: Sequence[JobStep], problems: Problems) -> None:
         if not (self.settings.require_consent or self.engine.require_consent):
             return
-        if any(not step.args.get("consent_ref") for step in steps):
+        if any(not str(step.args.get("consent_ref") or "").strip() for step in steps):
             text = "This service asks for consent_ref, a reference to the consent of the people shown."
             problems.add("consent_ref", ConsentMissing(text))
 

@@ -43,19 +43,21 @@ def open_jobs(
     hooks: Hooks | None = None,
     measure: Measure = lambda step, media, done: None,
     info: Callable[[], Mapping[str, Any]] | None = None,
+    places: Mapping[str, int] | None = None,
 ) -> Jobs:
     """The jobs of a service. ``engine`` is called when the first step of the face engine is run.
 
     ``environments`` are further worlds of steps, by name; one that ends in ``*`` stands for all names that begin so.
     ``kinds`` are further kinds of jobs, ``measure`` is told what each step took,
-    ``info`` what the worker says of itself to others. Nothing runs before ``Jobs.start``.
+    ``info`` what the worker says of itself to others, ``places`` is how many runs each ComfyUI environment takes at
+    once, by its full name. Nothing runs before ``Jobs.start``.
     """
     store, watch, executors = DatabaseStore(database), Watch(database), Executors(database)
     tasks = DbosEngine(database)
     keys = lru_cache(maxsize=1)(lambda: option_keys(engine()))
     faces = FaceSteps(engine, keys, settings, Sharing(engine, tasks, executors, storage, settings))
     parts = PartMaker(engine, faces, store, assets, storage, settings, watch, runs_folder(settings))
-    steps = Steps(assets, {LOCAL: faces, **(environments or {})}, measure)
+    steps = Steps(assets, {LOCAL: faces, **(environments or {})}, measure, marked=settings.marking_required)
     return Jobs(
         settings,
         database,
@@ -72,6 +74,7 @@ def open_jobs(
         bodies={PART: parts.make},
         hooks=hooks,
         info=info or (lambda: _described(engine_settings)),
+        places=places,
     )
 
 

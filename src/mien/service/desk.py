@@ -17,8 +17,14 @@ from mien.service.estimate import Estimator, Measurements, works_of
 from mien.service.looking import Looking
 from mien.service.shelf import Shelf
 from mien.service.submitting import Nudge, Submissions
+from mien.service.tracing import OFF, Tracing
+from mien.service.workflow_calls import WorkflowCalls
+from mien.service.workflow_list import workflow_list
+from mien.service.workflow_steps import WorkflowSteps
 
 if TYPE_CHECKING:
+    from mien.comfyui import ComfySettings, Environments
+    from mien.comfyui.workflows import Workflows
     from mien.jobs.database import DatabaseStore
     from mien.pipeline.engine import Engine
     from mien.service.assets import Assets
@@ -46,6 +52,10 @@ class Desk:
         on_change: Also,
         nudge: Nudge,
         check_webhook: Callable[[str], None],
+        tracing: Tracing = OFF,
+        workflows: Workflows,
+        environments: Environments,
+        comfy: ComfySettings,
     ) -> None:
         self._settings = settings
         self._engine_settings = engine_settings
@@ -57,6 +67,10 @@ class Desk:
         self._on_change = on_change
         self._nudge = nudge
         self._check_webhook = check_webhook
+        self._tracing = tracing
+        self._workflows = workflows
+        self._environments = environments
+        self._comfy = comfy
         self.measurements = Measurements(store.database)
         self.estimator = Estimator(self.measurements)
 
@@ -65,13 +79,31 @@ class Desk:
         """Decides whether requests can be done here."""
         engine = self._engine()
         rules = fetch_settings(self._settings)
-        return Checker(self._settings, self._engine_settings, engine.processors, engine.models, rules)
+        return Checker(
+            self._settings,
+            self._engine_settings,
+            engine.processors,
+            engine.models,
+            rules,
+            lambda: WorkflowCalls(self.workflow_steps),
+        )
+
+    @cached_property
+    def workflow_steps(self) -> WorkflowSteps:
+        """Turns calls of workflows into steps."""
+        return WorkflowSteps(self._workflows, self._comfy, self.checker)
+
+    def workflow_list(self) -> list[dict[str, Any]]:
+        """All workflows, with their parameters, where they run, and whether somebody is there who runs them."""
+        return workflow_list(self.workflow_steps, self._environments)
 
     @cached_property
     def capabilities(self) -> Capabilities:
         """Describes what can be done here."""
         engine = self._engine()
-        return Capabilities(self._settings, self._engine_settings, engine.processors, engine.models)
+        return Capabilities(
+            self._settings, self._engine_settings, engine.processors, engine.models, self.workflow_list
+        )
 
     @cached_property
     def submissions(self) -> Submissions:
@@ -86,6 +118,7 @@ class Desk:
             on_change=self._on_change,
             nudge=self._nudge,
             check_webhook=self._check_webhook,
+            carried=self._tracing.carried,
         )
 
     @cached_property

@@ -210,7 +210,8 @@ def _target(step: JobStep, media_of: Callable[[str], Media]) -> tuple[str, float
 
 def signature(step: JobStep, processors: Mapping[str, AnyProcessor], kind: str) -> str:
     """The kind of work that a step is: its processors with their models, and the kind of its target."""
-    parts = []
+    call = step.args.get("workflow")
+    parts = [f"workflow {call['name']}"] if call else []
     for name in step.processors:
         chosen = step.args.get(f"{name}_model")
         default = _default_model(processors.get(name)) if chosen is None else None

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mien.comfyui import ComfyInstance, ComfySettings, Environments, as_json
 from mien.comfyui.settings import shown_url
-from mien.comfyui.workflows import Workflows
 from mien.errors import MienError
 from mien.jobs.database import Also, DatabaseStore
 from mien.jobs.executors import Executors
 from mien.service.events import Events
 from mien.service.leases import Leases
 from mien.service.settings import ServiceSettings
-from mien.service.steps import LOCAL
+from mien.service.steps import COMFYUI, LOCAL
 from mien.service.tasks import COMM, FACE_SWAP, Tasks, port_of
 from mien.service.workflow_steps import WorkflowSteps
 
@@ -38,6 +37,7 @@ class Gateway:
         self,
         settings: ServiceSettings,
         comfy: ComfySettings,
+        environments: Environments,
         store: DatabaseStore,
         events: Events,
         desk: Callable[[], Desk],
@@ -53,8 +53,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._asked_at = 0.0
         self.leases = Leases(store, events, settings, on_end)
-        self.workflows = Workflows.from_settings(comfy)
-        self.environments = Environments(comfy)
+        self.environments = environments
         self.ports: Mapping[str, int] = {
             FACE_SWAP: port_of(settings.remote_engine_url, 80)
             if settings.remote_engine_url
@@ -62,10 +61,10 @@ class Gateway:
             COMM: port_of(comfy.urls[0], COMFYUI_PORT) if comfy.urls else COMFYUI_PORT,
         }
 
-    @cached_property
+    @property
     def workflow_steps(self) -> WorkflowSteps:
         """Turns calls of workflows into steps."""
-        return WorkflowSteps(self.workflows, self.comfy, self._desk().checker)
+        return self._desk().workflow_steps
 
     @cached_property
     def tasks(self) -> Tasks:
@@ -85,8 +84,9 @@ class Gateway:
     def describe(self) -> list[dict[str, Any]]:
         """All workflows, with parameters and where they run."""
         found = []
-        for name in self.workflows.names:
-            workflow = self.workflows.get(name)
+        workflows = self.workflow_steps.workflows
+        for name in workflows.names:
+            workflow = workflows.get(name)
             is_local = self.workflow_steps.environment(workflow) == LOCAL
             found.append(
                 {
@@ -120,10 +120,14 @@ class Gateway:
         """Versions, devices and memory of each instance."""
         return [_asked(instance, _stats) for instance in self._all()]
 
-    def close(self) -> None:
-        """Give back all connections."""
-        for instance in self._all():
-            instance.close()
+    def unserved(self, owner: str | None) -> list[dict[str, Any]]:
+        """Environments of waiting jobs that no living worker serves, and how many wait there."""
+        live = Executors(self._store.database).live(self.settings.dead_after_seconds)
+        return [
+            {"environment": queue, "waiting": count}
+            for queue, count in self._store.waiting_in(COMFYUI, owner).items()
+            if not any(executor.serves(queue) for executor in live)
+        ]
 
     def _all(self) -> list[ComfyInstance]:
         return [one for name in self.environments.names for one in self.environments.instances(name)]

@@ -7,9 +7,10 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from mien.errors import UnsupportedMedia
+from mien.errors import Forbidden, UnsupportedMedia
 from mien.media.encoders import CONTAINERS
 from mien.media.images import OUTPUT_FORMATS
+from mien.safety.marking import UNMARKED_FORMATS
 from mien.service.names import safe_name
 from mien.service.requests import OutputRequest
 
@@ -19,9 +20,12 @@ DEFAULTS: Final = {"image": "png", "video": "mp4"}
 """Endings of results whose target has one that cannot be written."""
 
 
-def formats() -> dict[str, list[str]]:
-    """The endings that can be written, by kind of target."""
-    return {"image": list(OUTPUT_FORMATS), "video": list(CONTAINERS)}
+def formats(*, marked: bool) -> dict[str, list[str]]:
+    """The endings that can be written, by kind of target; with ``marked`` those that have a place for marks."""
+    images = [
+        ending for ending, format in OUTPUT_FORMATS.items() if not (marked and format in UNMARKED_FORMATS)
+    ]
+    return {"image": images, "video": list(CONTAINERS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,15 @@ class Known:
         return cls.of_name(output.removeprefix("result:"))
 
 
-def named_output(wish: OutputRequest, target: Known | None, index: int) -> str:
+def named_output(wish: OutputRequest, target: Known | None, index: int, *, marked: bool) -> str:
     """The name of the result of step ``index``, made of the wish and of what is known of the target.
 
     Without ending where nobody knows the kind of the target yet. Raises UnsupportedMedia for a format that cannot be
-    written, or that is not of the target's kind.
+    written, or that is not of the target's kind; Forbidden where results have to be ``marked`` and it has no place
+    for that.
     """
     target = target or Known("result")
-    ending = _ending(wish, target)
+    ending = _ending(wish, target, formats(marked=marked))
     stem = PurePosixPath(target.name).stem or "result"
     name = wish.name or (stem if index == 0 else f"{stem}-{index + 1}")
     if wish.name and ending and Known.of_name(wish.name).kind != "unknown":
@@ -67,17 +72,21 @@ def named_output(wish: OutputRequest, target: Known | None, index: int) -> str:
     return safe_name(name, ending)
 
 
-def _ending(wish: OutputRequest, target: Known) -> str:
+def _ending(wish: OutputRequest, target: Known, kinds: dict[str, list[str]]) -> str:
     said = (wish.format or "").lower().removeprefix(".")
     if not said and wish.name:
         named = Known.of_name(wish.name)
         said = named.ending if named.kind != "unknown" else ""
-    kinds = formats()
     if not said:
         if target.kind not in kinds:
             return ""
         return target.ending if target.ending in kinds[target.kind] else DEFAULTS[target.kind]
     allowed = kinds.get(target.kind, [*kinds["image"], *kinds["video"]])
+    if said not in allowed and OUTPUT_FORMATS.get(said) in UNMARKED_FORMATS and target.kind != "video":
+        raise Forbidden(
+            f"A {said.upper()} picture has no place for the marks of results, which the operator asks for by "
+            f"MIEN_MARKING_REQUIRED; use one of {', '.join(allowed)}."
+        )
     if said not in allowed:
         what = {"image": "a picture", "video": "a video"}.get(target.kind, "that target")
         raise UnsupportedMedia(

@@ -22,7 +22,7 @@ from mien.jobs.job import Failure, Job, Status
 from mien.jobs.rows import JobRow
 from mien.service.attempt import Attempt, patiently
 from mien.service.events import Events
-from mien.service.lanes import PICTURES, QUEUES
+from mien.service.lanes import PICTURES
 from mien.service.retrying import lost, pause_before_retry
 from mien.service.settings import ServiceSettings
 from mien.service.watch import Watch
@@ -71,9 +71,7 @@ class Runs:
     on_error: Callable[[str, BaseException], None] = lambda job, error: None
     on_waiting: Callable[[JobRow], None] = lambda row: None
     clock: Callable[[], float] = field(default=time.time)
-    suspects: Mapping[str, threading.Lock] = field(
-        default_factory=lambda: {queue: threading.Lock() for queue in QUEUES}
-    )
+    suspects: dict[str, threading.Lock] = field(default_factory=dict)
     """Of the jobs whose last worker died one at a time is begun again, or the one that kills workers would have those
     beside it counted as killers too."""
 
@@ -105,7 +103,7 @@ class Runs:
     @contextmanager
     def _alone(self, queue: str | None) -> Iterator[bool]:
         """Hold the place of the one suspect; False when the worker ends before it is free."""
-        lock = self.suspects[queue or PICTURES]
+        lock = self.suspects.setdefault(queue or PICTURES, threading.Lock())
         while not lock.acquire(timeout=0.2):
             if self.watch.closing:
                 yield False
@@ -148,7 +146,9 @@ class Runs:
             "lease_token": None,
         }
         columns["tries"] = row.tries + 1
-        row = self._direct(row, lambda job: states.begin(job, self.worker), "running", self.on_begin, **columns)
+        row = self._direct(
+            row, lambda job: states.begin(job, self.worker), "running", self.on_begin, **columns
+        )
         allowed = row.request.get("run_within") or self.settings.run_within
         return Attempt(self.store, self.events, row, time.monotonic() + float(allowed))
 

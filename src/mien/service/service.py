@@ -9,12 +9,14 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mien.comfyui.settings import ComfySettings
+from mien.comfyui import ComfySettings, Environments
+from mien.comfyui.workflows import Workflows
 from mien.db import Database, open_database
 from mien.errors import DatabaseUnavailable, MienError
 from mien.service.access import Access
 from mien.service.accounts import Accounts
 from mien.service.assets import Assets
+from mien.service.comfy_steps import ComfySteps
 from mien.service.composing import open_jobs
 from mien.service.counters import Counters
 from mien.service.deliveries import Deliveries
@@ -30,6 +32,7 @@ from mien.service.periodic import Periodic
 from mien.service.retention import EVERY, Retention
 from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
+from mien.service.steps import COMFYUI
 from mien.service.system import System
 from mien.service.uploads import Uploads
 from mien.service.usage import Usage
@@ -79,12 +82,16 @@ class Service:
         self.log = log
         self.stopping = False
         """Whether the service takes no new work any more."""
+        self._probing = False
         self._make_engine = engine or _engine
         self._lock = threading.RLock()
         self._ends = ExitStack()
+        self.comfy = comfy or ComfySettings.from_environment({})
+        self.workflows = Workflows.from_settings(self.comfy)
+        self.environments = Environments(self.comfy)
+        self._ends.callback(self.environments.close)
         self._compose_access()
         self._compose_jobs()
-        self.comfy = comfy or ComfySettings.from_environment({})
         self._chores = self._make_chores()
         # Beside the others, since much to delete takes long.
         self._tidying = Periodic(self.log)
@@ -108,6 +115,8 @@ class Service:
         self.retention = Retention(database, self.assets, self.uploads, settings)
         self.webhooks = Webhooks(database, settings)
         self.deliveries = Deliveries(database, settings)
+        comfy = ComfySteps(self.environments, self.workflows, lambda: self.engine, settings)
+        places = {f"{COMFYUI}{name}": count for name, count in self.environments.places().items()}
         self.jobs = open_jobs(
             settings,
             engine_settings,
@@ -123,6 +132,8 @@ class Service:
                 on_error=self._on_error,
             ),
             measure=self._measure,
+            environments={f"{COMFYUI}*": comfy} if places else None,
+            places=places,
         )
         self.store = self.jobs.store
         self.desk = Desk(
@@ -136,6 +147,9 @@ class Service:
             on_change=self._on_change,
             nudge=self.jobs.nudge,
             check_webhook=self.webhooks.check_url,
+            workflows=self.workflows,
+            environments=self.environments,
+            comfy=self.comfy,
         )
         self.health = Health(
             settings, engine_settings, database, self.store, self.storage, lambda: self.models
@@ -145,9 +159,15 @@ class Service:
     @cached_property
     def gateway(self) -> Gateway:
         """What stands behind the routes of the gateway."""
-        gateway = Gateway(self.settings, self.comfy, self.store, self.events, lambda: self.desk, self._on_end)
-        self._ends.callback(gateway.close)
-        return gateway
+        return Gateway(
+            self.settings,
+            self.comfy,
+            self.environments,
+            self.store,
+            self.events,
+            lambda: self.desk,
+            self._on_end,
+        )
 
     @property
     def engine(self) -> Engine:
@@ -180,11 +200,19 @@ class Service:
 
         Raises JobError when a worker runs in this process already, OptionError, DatabaseUnavailable.
         """
+        self._begin_probes()
         self.jobs.start(role)
         self._chores.start()
         self._tidying.start()
         if (role or self.settings.role) != "api":
             self.deliveries.start(lambda error: self._on_error("webhooks", error))
+
+    def _begin_probes(self) -> None:
+        """Look at the ComfyUI instances in the background, once and for all, where there are any."""
+        with self._lock:
+            if self.environments.names and not self._probing:
+                self._probing = True
+                self._ends.enter_context(self.environments)
 
     def stop(self, seconds: float | None = None) -> bool:
         """Finish in the time of the settings, hand the rest back; may be called when nothing was started.

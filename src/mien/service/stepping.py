@@ -16,7 +16,14 @@ from mien.service.outputs import Known, named_output
 from mien.service.requests import OutputRequest
 from mien.service.running import WrongQueue
 from mien.service.scratch import RESULT, Inputs, Keeps, lost_results
-from mien.service.steps import StepDone, StepRunners, StepTask, runner_for
+from mien.service.steps import (
+    COMFYUI,
+    StepDone,
+    StepRunners,
+    StepTask,
+    environment_of,
+    runner_for,
+)
 
 
 class Stores(Keeps, Protocol):
@@ -37,6 +44,8 @@ class Steps:
     assets: Stores
     runners: StepRunners
     measure: Measure = lambda step, media, done: None
+    marked: bool = True
+    """Whether results need a format that has a place for marks."""
 
     def run(self, attempt: Attempt, folder: Path) -> None:
         """Do all steps that have no result."""
@@ -44,6 +53,7 @@ class Steps:
         for index in range(len(attempt.row.job.steps)):
             attempt.cancel.raise_if_set()
             if not states.is_done(attempt.row.job.steps[index]):
+                _check_queue(attempt, index)
                 place = folder / str(index)
                 place.mkdir()
                 self._step(attempt, index, place)
@@ -73,7 +83,7 @@ class Steps:
             target = inputs.media_of(step.target_path, job)
             if target is not None and target.kind == "video" and attempt.row.queue == PICTURES:
                 raise WrongQueue(VIDEOS)
-            name = _name(step, target, index)
+            name = _name(step, target, index, marked=self.marked)
             output = folder / "out" / name
             output.parent.mkdir()
             task = StepTask(
@@ -87,10 +97,13 @@ class Steps:
                 report=lambda progress: attempt.report(progress, index, len(job.steps)),
                 preview=lambda data: attempt.tell("preview", data),
                 remember=lambda data: _remember(attempt, data),
+                keep=lambda done: self._keep(attempt, index, done),
+                leaving=lambda: attempt.why in ("handed_back", "overtaken"),
             )
             done = runner_for(self.runners, attempt.row, step).run(task)
-        attempt.cancel.raise_if_set()
-        self._keep(attempt, index, done)
+        if not states.is_done(attempt.row.job.steps[index]):
+            attempt.cancel.raise_if_set()
+            self._keep(attempt, index, done)
         self.measure(task.step, task.target_media, done)
 
     def _fetch(self, attempt: Attempt, index: int, inputs: Inputs) -> None:
@@ -119,13 +132,24 @@ class Steps:
         )
 
 
-def _name(step: JobStep, target: Asset | None, index: int) -> str:
+def _check_queue(attempt: Attempt, index: int) -> None:
+    """Raise WrongQueue where the step is done by workers of another kind than the one before it."""
+    row = attempt.row
+    name = environment_of(row, row.job.steps[index])
+    queued = row.queue or PICTURES
+    if name.startswith(COMFYUI) and queued != name:
+        raise WrongQueue(name)
+    if not name.startswith(COMFYUI) and queued.startswith(COMFYUI):
+        raise WrongQueue(PICTURES)
+
+
+def _name(step: JobStep, target: Asset | None, index: int, *, marked: bool) -> str:
     """What the result is called; its ending is found out only now where the target came from an address."""
     name = PurePosixPath((step.output_path or "").removeprefix(RESULT)).name
     if PurePosixPath(name).suffix or target is None:
         return name or f"result-{index}"
     known = Known(target.name, target.kind, target.media.ending)
-    return named_output(OutputRequest(name=name or None), known, index)
+    return named_output(OutputRequest(name=name or None), known, index, marked=marked)
 
 
 def _remember(attempt: Attempt, data: Mapping[str, Any]) -> None:
@@ -152,4 +176,5 @@ def _record(step: int, asset: Asset, done: StepDone) -> dict[str, Any]:
         "content": done.content,
         "signed": done.signed,
         "watermark": done.watermark,
+        **({} if done.workflow is None else {"workflow": dict(done.workflow)}),
     }

@@ -18,8 +18,13 @@ from mien.pipeline.progress import Cancel, Report
 
 LOCAL: Final = "local"
 """The environment of the face engine."""
+COMFYUI: Final = "comfyui:"
+"""Begins the names of environments whose steps this service has done by ComfyUI instances."""
 
 Preview: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
+Keep: TypeAlias = "Callable[[StepDone], None]"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,11 @@ class StepTask:
     """Told of pictures of work under way: the data of a ``preview`` event."""
     remember: Preview = lambda data: None
     """Keeps the ids of the same work elsewhere, in the job's ``external``."""
+    keep: Keep = lambda done: None
+    """Stores what was made and completes the step, for a runner that tidies up elsewhere afterwards. What ``run``
+    returns is stored where it was not yet."""
+    leaving: Callable[[], bool] = lambda: False
+    """Once ``cancel`` is set: whether another process goes on with the step, so that work elsewhere is not stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class StepDone:
     content: str = "unchecked"
     signed: bool = False
     watermark: str | None = None
+    workflow: Mapping[str, Any] | None = None
+    """Name, version and values of the workflow that made the files, with the seeds that were drawn."""
 
 
 class StepRunner(Protocol):

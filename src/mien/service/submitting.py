@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mien.errors import AssetInUse, AssetMissing, JobError, JobExists
@@ -26,9 +26,14 @@ from mien.service.limits import Limits
 from mien.service.outputs import Known
 from mien.service.requests import JobFields, JobPatch, JobRequest
 from mien.service.settings import ServiceSettings
+from mien.service.tracing import PARENT
+from mien.service.steps import LOCAL
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+DOWNLOAD: Final = "download"
+"""Kind of jobs that bring models."""
 
 Nudge = Callable[[Sequence[JobRow]], None]
 """Tells whatever runs jobs that these are due, or were canceled; it finds them by itself when that fails."""
@@ -51,6 +56,8 @@ class Submissions:
     on_change: Also
     nudge: Nudge
     check_webhook: Callable[[str], None]
+    carried: Callable[[], str | None] = lambda: None
+    """The ``traceparent`` of the request under way."""
 
     def submit(self, request: JobRequest, caller: Caller, seed: str) -> JobRow:
         """Store a job, in the queue unless it is a draft. Given twice with one seed it is still one job.
@@ -59,6 +66,8 @@ class Submissions:
         """
         steps = self.checker.job(request, self.look(caller))
         new = self.new_job(request, steps, caller, f"job_{seed}", draft=request.draft)
+        if len(request.steps) == 1 and request.steps[0].workflow is not None:
+            new = replace(new, workflow=request.steps[0].workflow.name)
         try:
             return self.insert([new], caller)[0]
         except JobExists:
@@ -90,11 +99,15 @@ class Submissions:
             self.check_webhook(fields.webhook.url)
         job = Job(id, now(), steps=tuple(steps))
         said = fields.model_dump(include=_REQUEST, exclude_none=True)
+        traceparent = self.carried()
+        if traceparent is not None:
+            said[PARENT] = traceparent
         return NewJob(
             job if draft else states.submit(job),
             owner=caller.owner,
             priority=fields.priority,
             batch=batch,
+            environment=_environment(steps),
             request=said,
             start_by=None if draft else self._start_by(said),
         )
@@ -121,9 +134,9 @@ class Submissions:
         return rows
 
     def submit_draft(self, id: str, caller: Caller) -> JobRow:
-        """Put a draft into the queue. Raises JobMissing, JobError, ConsentMissing and what limits raise."""
+        """Put a draft into the queue. Raises JobMissing, JobError, ConsentMissing, Forbidden, what limits raise."""
         row = self.store.row(id, caller.owner)
-        self.checker.check_consent(row.job.steps)
+        self.checker.check_rules(row.job.steps)
         check = self.limits.for_jobs(caller, 1)
 
         def within(connection: Connection, row: JobRow) -> None:
@@ -137,9 +150,15 @@ class Submissions:
         return row
 
     def retry(self, id: str, caller: Caller) -> JobRow:
-        """Put a failed or canceled job into the queue again; what is finished of it is not done again."""
+        """Put a failed or canceled job into the queue again; what is finished of it is not done again.
+
+        Raises like ``submit_draft``: one that was canceled as a draft was never checked as a whole.
+        """
+        before = self.store.row(id, caller.owner)
+        if before.kind != DOWNLOAD:
+            self.checker.check_rules(before.job.steps)
         check = self.limits.for_jobs(caller, 1)
-        request = self.store.row(id, caller.owner).request
+        request = before.request
 
         def within(connection: Connection, row: JobRow) -> None:
             self._hold(connection, [row.job], caller.owner)
@@ -222,6 +241,12 @@ class Submissions:
     def _start_by(self, request: Mapping[str, Any]) -> float | None:
         seconds = request.get("start_within") or self.settings.start_within
         return None if seconds is None else time.time() + seconds
+
+
+def _environment(steps: Sequence[JobStep]) -> str:
+    """Where the job's steps are done that are not the face engine's."""
+    found = (str(step.args["environment"]) for step in steps if step.args.get("environment"))
+    return next(found, LOCAL)
 
 
 _REQUEST: Final = {"consent_ref", "metadata", "webhook", "start_within", "run_within", "retain"}

@@ -148,7 +148,7 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
 
 
 _RESULT: Final = ("step", "asset", "name", "content_type", "size", "kind", "width", "height", "duration")
-_FOUND: Final = ("frames", "faces", "content", "signed", "watermark")
+_FOUND: Final = ("frames", "faces", "content", "signed", "watermark", "workflow")
 
 
 def _result(job: str, number: int, record: Mapping[str, Any], address: Address) -> dict[str, Any]:

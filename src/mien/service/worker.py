@@ -67,7 +67,7 @@ class Jobs:
     """Hands jobs over (``nudge``) and runs them (``start``, ``stop``).
 
     ``kinds`` does the work of each kind of job; ``bodies`` are further tasks of the engine, ``info`` what the worker
-    says of itself.
+    says of itself, ``places`` how many runs the ComfyUI environments that it serves take at once.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Jobs:
         bodies: Mapping[str, Body] | None = None,
         hooks: Hooks | None = None,
         info: Callable[[], Mapping[str, Any]] = dict,
+        places: Mapping[str, int] | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -92,6 +93,7 @@ class Jobs:
         self._kinds = kinds
         self._bodies = dict(bodies or {})
         self._info = info
+        self._places = dict(places or {})
         self._done = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock: BaseFileLock | None = None
@@ -151,7 +153,7 @@ class Jobs:
             on_error=self._hooks.on_error,
             on_waiting=lambda row: self.dispatcher.wake(),
         )
-        self._engine.start(id, lanes_of(self._settings), {BODY: runs.run, **self._bodies})
+        self._engine.start(id, lanes_of(self._settings, self._places), {BODY: runs.run, **self._bodies})
         reaper = Reaper(self._engine, self.executors, heart, id, self._settings.dead_after_seconds)
         repair = Repair(self.store, self._engine, runs)
         every = self._settings.heartbeat_seconds
@@ -227,7 +229,7 @@ class Jobs:
         return EMBEDDED
 
     def _described(self) -> dict[str, Any]:
-        lanes = () if self._role == "api" else lanes_of(self._settings)
+        lanes = () if self._role == "api" else lanes_of(self._settings, self._places)
         return {
             "host": platform.node(),
             "pid": os.getpid(),

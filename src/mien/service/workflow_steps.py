@@ -21,10 +21,8 @@ from mien.service.checking import Checker, Look
 from mien.service.outputs import Known, named_output
 from mien.service.problems import Problems
 from mien.service.requests import OutputRequest, StepFields, StepResult
-from mien.service.steps import LOCAL
+from mien.service.steps import COMFYUI, LOCAL
 
-COMFYUI: Final = "comfyui:"
-"""Begins the names of environments whose steps this service has done by ComfyUI instances."""
 CONSUMERS: Final = f"{PULL}comm"
 """The environment of workflows when this service has no instance: consumers fetch them."""
 
@@ -60,18 +58,39 @@ class WorkflowSteps:
 
         Raises WorkflowInvalid for an unknown workflow, and what is wrong with the values, with their fields.
         """
-        workflow = self.workflows.get(name)
-        problems = Problems()
+        workflow, problems, wish = self.workflows.get(name), Problems(), OutputRequest()
+        steps = self.lay_out(workflow, values, (), look, consent, resolution, fields, wish, problems)
+        problems.refuse()
+        return steps
+
+    def lay_out(
+        self,
+        workflow: Workflow,
+        values: Mapping[str, Any],
+        before: Sequence[JobStep],
+        look: Look,
+        consent: str | None,
+        resolution: str | None,
+        fields: str,
+        wish: OutputRequest,
+        problems: Problems,
+    ) -> tuple[JobStep, ...]:
+        """The steps of a call behind those ``before``; raises what is wrong with the values, with their fields.
+
+        ``wish`` is about the result of the last one; what the face engine's steps have wrong is noted.
+        """
         checked = self._values(workflow, values, fields, look, problems)
         problems.refuse()
-        steps: list[JobStep] = []
+        steps = list(before)
         made: dict[str, int] = {}
-        for stage_name, inner, given in self._stages(workflow, checked, made):
-            step = self._step(inner, given, steps, look, consent, resolution, fields, problems)
+        stages = list(self._stages(workflow, checked))
+        for number, (stage_name, inner, given) in enumerate(stages):
+            given = {name: _of_stage(value, made) for name, value in given.items()}
+            asked = wish if number == len(stages) - 1 else OutputRequest()
+            step = self._step(inner, given, steps, look, consent, resolution, fields, asked, problems)
             made[stage_name] = len(steps)
             steps.append(step)
-        problems.refuse()
-        return tuple(steps)
+        return tuple(steps[len(before) :])
 
     def graph_of(self, step: JobStep) -> dict[str, Any]:
         """The graph of a ComfyUI step with everything in it but the pictures, for those who run it elsewhere."""
@@ -134,7 +153,9 @@ class WorkflowSteps:
         # A size is text in a job's file, and is read again from it.
         return {name: "x".join(map(str, v)) if isinstance(v, tuple) else v for name, v in checked.items()}
 
-    def _reference(self, value: Any, look: Look) -> str:
+    def _reference(self, value: Any, look: Look) -> str | StepResult:
+        if isinstance(value, StepResult):
+            return value
         if not isinstance(value, str):
             raise InputError("A picture is given by an address or the id of an asset.")
         reference = self.checker.reference(value)
@@ -142,8 +163,8 @@ class WorkflowSteps:
             look(value)
         return reference
 
-    def _stages(self, workflow: Workflow, checked: Mapping[str, Any], made: Mapping[str, int]) -> Any:
-        """Name, workflow and values of each stage; a picture from an earlier stage is a StepResult."""
+    def _stages(self, workflow: Workflow, checked: Mapping[str, Any]) -> Any:
+        """Name, workflow and values of each stage; a picture from an earlier stage is its name in a _Stage."""
         if workflow.kind != "stages":
             yield workflow.name, workflow, checked
             return
@@ -151,7 +172,7 @@ class WorkflowSteps:
             given: dict[str, Any] = {}
             for name, source in stage.inputs.items():
                 if source.stage is not None:
-                    given[name] = StepResult(step=made[source.stage])
+                    given[name] = _Stage(source.stage)
                 else:
                     given[name] = checked.get(source.parameter) if source.parameter else source.value
             yield stage.name, self.workflows.get(stage.workflow), given
@@ -165,14 +186,15 @@ class WorkflowSteps:
         consent: str | None,
         resolution: str | None,
         fields: str,
+        output: OutputRequest,
         problems: Problems,
     ) -> JobStep:
         if workflow.kind == "mien":
-            wish, found = _face_step(workflow, given, resolution), Problems()
+            wish, found = _face_step(workflow, given, resolution, output), Problems()
             step = self.checker.checked_step(wish, lambda name: name, before, consent, look, found)
             problems.take(found, lambda field: f"{fields}{_parameter_of(workflow, field)}")
             return step
-        return self._comfy_step(workflow, given, before, look, consent, problems)
+        return self._comfy_step(workflow, given, before, look, consent, output, problems)
 
     def _comfy_step(
         self,
@@ -181,14 +203,16 @@ class WorkflowSteps:
         before: Sequence[JobStep],
         look: Look,
         consent: str | None,
+        wish: OutputRequest,
         problems: Problems,
     ) -> JobStep:
         pictures = _pictures(workflow)
         files = {name: given[name] for name in given if name in pictures and given[name] is not None}
         plain = {name: value for name, value in given.items() if name not in pictures}
         values = self._plain(workflow, plain, pictures, "", problems)
-        # The last picture is the target, after which the result is named.
-        target_name = list(files)[-1] if files else None
+        # The last picture is the target, after which the result is named; or that which an earlier step makes.
+        target_name = next((name for name in files if isinstance(files[name], StepResult)), None)
+        target_name = target_name or (list(files)[-1] if files else None)
         target, known = self._target(files.pop(target_name) if target_name else None, before, look)
         call = {
             "name": workflow.name,
@@ -197,9 +221,12 @@ class WorkflowSteps:
             "images": list(files),
             "target": target_name,
         }
-        output = named_output(OutputRequest(), known, len(before)) if known else f"{workflow.name}.png"
+        known = known or Known(f"{workflow.name}.png", "image", "png")
+        output = named_output(
+            OutputRequest(name=wish.name), known, len(before), marked=self.checker.settings.marking_required
+        )
         args: dict[str, Any] = {
-            "source_paths": list(files.values()),
+            "source_paths": [_as_stored(value) for value in files.values()],
             "target_path": target,
             "output_path": f"result:{output}",
             "processors": [],
@@ -224,9 +251,27 @@ def _pictures(workflow: Workflow) -> frozenset[str]:
     return frozenset(item.name for item in workflow.parameters if item.type == "image")
 
 
-def _face_step(workflow: Workflow, given: Mapping[str, Any], resolution: str | None) -> StepFields:
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The result of an earlier stage."""
+
+    name: str
+
+
+def _of_stage(value: Any, made: Mapping[str, int]) -> Any:
+    return StepResult(step=made[value.name]) if isinstance(value, _Stage) else value
+
+
+def _as_stored(value: str | StepResult) -> str:
+    return f"step:{value.step}" if isinstance(value, StepResult) else value
+
+
+def _face_step(
+    workflow: Workflow, given: Mapping[str, Any], resolution: str | None, output: OutputRequest
+) -> StepFields:
     """What a workflow of the face engine asks of it."""
     asked: dict[str, Any] = {"processors": list(workflow.processors), "options": {}, "sources": []}
+    asked["output"] = output
     for parameter in workflow.parameters:
         value = given.get(parameter.name)
         if value is None:

@@ -219,6 +219,13 @@ class Alive(Model):
     timestamp: Moment
 
 
+class Unserved(Model):
+    """Tasks that wait for a worker that there is not."""
+
+    environment: str
+    waiting: int
+
+
 class GatewayStatus(Model):
     """What the gateway reaches."""
 
@@ -227,7 +234,12 @@ class GatewayStatus(Model):
     face_swap: Literal["available", "unavailable"]
     storage: Literal["configured", "error"]
     queue_length: int
-    instances: list[dict[str, Any]] = Field(default_factory=list, description="Each ComfyUI instance.")
+    instances: list[dict[str, Any]] = Field(
+        default_factory=list, description="Each ComfyUI instance; for the scope admin."
+    )
+    unserved: list[Unserved] = Field(
+        default_factory=list, description="Environments whose tasks wait, and that no living worker serves."
+    )
 
 
 class Interrupt(Request):

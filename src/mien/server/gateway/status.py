@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from mien.errors import Forbidden
 from mien.server.deps import Reader, ServiceDep, Submitter
 from mien.server.errors import problems
-from mien.server.gateway.schemas import Alive, GatewayStatus, Interrupt, Interrupted
+from mien.server.gateway.schemas import Alive, GatewayStatus, Interrupt, Interrupted, Unserved
 from mien.service.views import iso
 
 router = APIRouter(prefix="/api", tags=["gateway"])
@@ -27,12 +27,16 @@ def gateway_status(service: ServiceDep, caller: Reader) -> GatewayStatus:
     """What is reached at this moment; every answer comes from asking."""
     gateway = service.gateway
     instances = gateway.instances()
+    owner = None if caller.is_admin else caller.owner
     return GatewayStatus(
-        comfyui="connected" if any(found["state"] == "ready" for found in instances) else "disconnected",
+        comfyui="connected"
+        if any(found["state"] in ("ready", "busy") for found in instances)
+        else "disconnected",
         face_swap="available" if gateway.can_swap() else "unavailable",
         storage="configured" if service.health.storage_works() else "error",
-        queue_length=gateway.tasks.queue_length(None if caller.is_admin else caller.owner),
+        queue_length=gateway.tasks.queue_length(owner),
         instances=instances if caller.is_admin else [],
+        unserved=[Unserved(**found) for found in gateway.unserved(owner)],
     )
 
 

@@ -82,12 +82,44 @@ class Policy(Model):
     allow_model_downloads: bool
 
 
+class WorkflowParameter(Model):
+    """One parameter of a workflow, with all that a form needs."""
+
+    name: str
+    type: Literal["str", "int", "float", "bool", "choice", "image", "seed", "resolution"]
+    title: str
+    description: str
+    required: bool
+    default: Any = None
+    min: float | None = None
+    max: float | None = Field(
+        default=None, description="Of a resolution, for each side; of a text, its length."
+    )
+    step: int | None = None
+    choices: list[str] = Field(
+        default_factory=list, description="Of a choice; empty: what the instance offers."
+    )
+
+
+class WorkflowEntry(Model):
+    """A workflow that a step may name."""
+
+    name: str
+    version: int
+    title: str
+    description: str
+    environments: list[str] = Field(description="Where its stages run: local is the face engine.")
+    available: bool = Field(description="Whether somebody is there now who runs it.")
+    parameters: list[WorkflowParameter]
+
+
 class Capabilities(Model):
     """Everything that a client needs to build a request, or a form for one."""
 
     version: str
     processors: list[ProcessorEntry]
     option_groups: list[OptionGroup]
+    workflows: list[WorkflowEntry] = Field(default_factory=list)
     formats: dict[str, list[str]] = Field(description="Endings of results, by kind of target.")
     limits: Limits
     policy: Policy

@@ -86,6 +86,9 @@ class JobResult(Model):
     )
     signed: bool | None = None
     watermark: str | None = None
+    workflow: dict[str, Any] | None = Field(
+        default=None, description="Workflow that made the file: name, version, values with drawn seeds."
+    )
     url: str = Field(description="Where the file is; a relative one belongs to this service.")
 
 
