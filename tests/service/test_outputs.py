@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mien.errors import UnsupportedMedia
+from mien.errors import Forbidden, UnsupportedMedia
 from mien.service.outputs import Known, named_output
 from mien.service.requests import OutputRequest
 
@@ -32,10 +32,19 @@ CLIP = Known("clip.mkv", "video", "mkv")
 def test_results_are_called_after_the_wish_or_the_target(
     wish: dict[str, str], target: Known, index: int, name: str
 ) -> None:
-    assert named_output(OutputRequest(**wish), target, index) == name
+    assert named_output(OutputRequest(**wish), target, index, marked=False) == name
 
 
 @pytest.mark.parametrize(("format", "target"), [("mp4", PHOTO), ("png", CLIP), ("exe", Known("x"))])
 def test_formats_of_another_kind_are_refused(format: str, target: Known) -> None:
     with pytest.raises(UnsupportedMedia, match=format):
-        named_output(OutputRequest(format=format), target, 0)
+        named_output(OutputRequest(format=format), target, 0, marked=False)
+
+
+def test_results_that_need_marks_have_a_format_that_holds_them() -> None:
+    scan = Known("scan.bmp", "image", "bmp")
+    assert named_output(OutputRequest(), scan, 0, marked=True) == "scan.png"
+    for wish in (OutputRequest(format="bmp"), OutputRequest(format=".BMP"), OutputRequest(name="me.bmp")):
+        for target in (scan, PHOTO, Known("x"), None):
+            with pytest.raises(Forbidden, match="MIEN_MARKING_REQUIRED"):
+                named_output(wish, target, 0, marked=True)

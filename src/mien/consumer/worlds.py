@@ -66,7 +66,9 @@ class FaceSwaps:
         source, target = (self._bring(task, room, name) for name in ("source_url", "target_url"))
         media = describe(target, max_pixels=self.max_pixels)
         options |= fitting(task.data.get("resolution"), media.as_record())
-        name = named_output(OutputRequest(), Known(f"result.{media.ending}", media.kind, media.ending), 0)
+        name = named_output(
+            OutputRequest(), Known(f"result.{media.ending}", media.kind, media.ending), 0, marked=True
+        )
         output = room.folder / "out" / name
         output.parent.mkdir(exist_ok=True)
         step = Step(target, output, (source,), ("face_swapper",), options)

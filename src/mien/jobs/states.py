@@ -35,6 +35,8 @@ def retry(job: Job) -> Job:
     if was_interrupted(job):
         return job
     _expect(job, "retried", *RETRYABLE)
+    if not job.steps:
+        raise JobError(f"The job {job.id} has no step, so there is nothing to retry.")
     steps = tuple(step if is_done(step) else step.fresh("queued") for step in job.steps)
     return replace(job, status="queued", steps=steps, failure=None)
 

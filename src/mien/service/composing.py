@@ -19,6 +19,8 @@ from mien.service.running import KindRunner
 from mien.service.settings import ServiceSettings
 from mien.service.stepping import Measure, Steps
 from mien.service.steps import LOCAL, StepRunner
+from mien.service.traced import traced_kinds, traced_steps
+from mien.service.tracing import OFF, Tracing
 from mien.service.watch import Watch
 from mien.service.worker import Hooks, Jobs, runs_folder
 from mien.settings import Settings
@@ -43,33 +45,38 @@ def open_jobs(
     hooks: Hooks | None = None,
     measure: Measure = lambda step, media, done: None,
     info: Callable[[], Mapping[str, Any]] | None = None,
+    tracing: Tracing = OFF,
     places: Mapping[str, int] | None = None,
 ) -> Jobs:
     """The jobs of a service. ``engine`` is called when the first step of the face engine is run.
 
     ``environments`` are further worlds of steps, by name; one that ends in ``*`` stands for all names that begin so.
     ``kinds`` are further kinds of jobs, ``measure`` is told what each step took,
-    ``info`` what the worker says of itself to others, ``places`` is how many runs each ComfyUI environment takes at
+    ``tracing`` of what it does, ``info`` what the worker says of itself to others, ``places`` is how many runs each ComfyUI environment takes at
     once, by its full name. Nothing runs before ``Jobs.start``.
     """
     store, watch, executors = DatabaseStore(database), Watch(database), Executors(database)
     tasks = DbosEngine(database)
     keys = lru_cache(maxsize=1)(lambda: option_keys(engine()))
     faces = FaceSteps(engine, keys, settings, Sharing(engine, tasks, executors, storage, settings))
+    runners = traced_steps({LOCAL: faces, **(environments or {})}, tracing)
     parts = PartMaker(engine, faces, store, assets, storage, settings, watch, runs_folder(settings))
-    steps = Steps(assets, {LOCAL: faces, **(environments or {})}, measure, marked=settings.marking_required)
+    steps = Steps(assets, runners, measure, marked=settings.marking_required)
     return Jobs(
         settings,
         database,
         events,
         assets,
         tasks,
-        {
-            "faces": steps,
-            "workflow": steps,
-            "download": Downloads(settings, engine_settings),
-            **(kinds or {}),
-        },
+        traced_kinds(
+            {
+                "faces": steps,
+                "workflow": steps,
+                "download": Downloads(settings, engine_settings),
+                **(kinds or {}),
+            },
+            tracing,
+        ),
         watch=watch,
         bodies={PART: parts.make},
         hooks=hooks,

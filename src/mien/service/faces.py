@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mien.pipeline.progress import Cancel, Report
     from mien.pipeline.step import Result, Step
 
-_STRICTNESS: Final = ("off", "flag", "refuse")
+STRICTNESS: Final = ("off", "flag", "refuse")
 SMALLEST: Final = 0.25
 """The smallest result, as a part of the target's size."""
 
@@ -59,7 +59,7 @@ class FaceSteps:
         with self.share(task, step) if is_video else nullcontext():
             result = self.engine().run(step, on_progress=task.report, cancel=task.cancel)
         return StepDone(
-            files=(result.output, *_beside(result.output)),
+            files=(result.output, *beside(result.output)),
             frames=result.frames,
             faces=result.faces,
             seconds=result.seconds,
@@ -102,12 +102,14 @@ class FaceSteps:
         if settings.marking_required:
             options.pop("output_marking", None)
         policy = str(options.get("content_policy", "off"))
-        if _STRICTNESS.index(policy) < _STRICTNESS.index(settings.content_policy):
+        if STRICTNESS.index(policy) < STRICTNESS.index(settings.content_policy):
             options["content_policy"] = settings.content_policy
+        if settings.content_policy != "off":
+            options.pop("compat", None)
         return options
 
 
-def _beside(output: Path) -> tuple[Path, ...]:
+def beside(output: Path) -> tuple[Path, ...]:
     """The signature of formats that cannot hold one."""
     from mien.safety.carriers import sidecar_of
 

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LONGEST_METADATA: Final = 4096
 """Bytes of a client's own data, as JSON."""
+DEEPEST: Final = 40
+"""Lists and objects within each other in what clients send; far more than any request needs."""
 
 ASSET_ID: Final = r"^[0-9a-f]{64}$"
 _ASSET: Final = re.compile(ASSET_ID)
@@ -45,6 +47,8 @@ class Request(BaseModel):
         """No database takes a text with a zero, and no JSON one with half a character, or a number that is none."""
         if isinstance(data, Mapping):
             for key, value in data.items():
+                if not _is_shallow(value, DEEPEST):
+                    raise ValueError(f"{str(key)[:80]!r} is nested more than {DEEPEST} deep")
                 if not _is_storable(key) or not _is_storable(value):
                     raise ValueError(f"{str(key)[:80]!r} holds something that cannot be stored")
         return data
@@ -166,10 +170,7 @@ class JobFields(Request):
 
     @model_validator(mode="after")
     def _small(self) -> JobFields:
-        import json
-
-        if len(json.dumps(self.metadata).encode()) > LONGEST_METADATA:
-            raise ValueError(f"metadata may have {LONGEST_METADATA} bytes at most")
+        _check_metadata(self.metadata)
         return self
 
 
@@ -221,6 +222,11 @@ class JobPatch(Request):
     priority: int | None = Field(default=None, ge=0, le=9)
     metadata: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _small(self) -> JobPatch:
+        _check_metadata(self.metadata)
+        return self
+
 
 class PreviewRequest(StepRequest):
     """One frame of what a step would make."""
@@ -263,6 +269,13 @@ class LiveRequest(Request):
     )
 
 
+def _check_metadata(metadata: Mapping[str, Any] | None) -> None:
+    import json
+
+    if metadata is not None and len(json.dumps(metadata).encode()) > LONGEST_METADATA:
+        raise ValueError(f"metadata may have {LONGEST_METADATA} bytes at most")
+
+
 def _is_storable(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
@@ -273,6 +286,13 @@ def _is_storable(value: Any) -> bool:
     return not isinstance(value, list) or all(map(_is_storable, value))
 
 
+def _is_shallow(value: Any, left: int) -> bool:
+    if not isinstance(value, Mapping | list):
+        return True
+    inside = value.values() if isinstance(value, Mapping) else value
+    return left > 0 and all(_is_shallow(item, left - 1) for item in inside)
+
+
 def is_asset_id(text: str) -> bool:
     """Whether a reference names an asset rather than an address."""
-    return bool(_ASSET.match(text))
+    return bool(_ASSET.fullmatch(text))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mien.errors import Forbidden, JobExists, ModelUnknown, NotFound
 from mien.jobs import states
@@ -15,13 +15,10 @@ from mien.jobs.rows import NewJob
 from mien.models.store import ModelStore
 from mien.service.callers import Caller
 from mien.service.problems import Problems
-from mien.service.submitting import Submissions
+from mien.service.submitting import DOWNLOAD, Submissions
 
 if TYPE_CHECKING:
     from mien.jobs.rows import JobRow
-
-DOWNLOAD: Final = "download"
-"""Kind of jobs that bring models."""
 
 
 @dataclass(frozen=True)
