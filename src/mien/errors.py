@@ -499,3 +499,14 @@ class Canceled(MienError):
     exit_code = 130
     http_status = 409
     retryable = True
+
+
+def kind_of(code: str) -> type[MienError] | None:
+    """The error of that code; None for a code that this version does not know."""
+    waiting: list[type[MienError]] = [MienError]
+    while waiting:
+        kind = waiting.pop(0)
+        if kind.code == code:
+            return kind
+        waiting += kind.__subclasses__()
+    return None

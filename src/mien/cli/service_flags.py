@@ -27,7 +27,7 @@ LISTENING: Final = (
     "cors_origins",
     "studio",
 )
-NOT_FLAGS: Final = ("role", "webhook_secret")
+NOT_FLAGS: Final = ("role", "webhook_secret", "remote_engine_key")
 """The command says the role; secrets would be seen in lists of processes."""
 
 

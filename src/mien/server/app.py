@@ -34,6 +34,7 @@ ROUTES: Final = (
     "events",
     "batches",
     "assets",
+    "files",
     "faces",
     "preview",
     "live",
@@ -47,7 +48,7 @@ ROUTES: Final = (
     "operation",
 )
 """Modules of ``mien.server.routes`` whose ``router`` is served below ``/api/v1``."""
-GATEWAY: Final = ("tasks", "comm", "face_swap", "status")
+GATEWAY: Final = ("tasks", "comm", "face_swap", "status", "identity")
 """Modules of ``mien.server.gateway`` whose ``router`` has whole addresses."""
 OUTSIDE: Final = ("probes", "documents")
 """Modules whose ``router`` is served at the top."""

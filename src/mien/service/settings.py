@@ -136,6 +136,7 @@ class ServiceSettings(BaseModel):
     )
     webhook_allow_http: bool = Field(False, description="Allow webhooks to http addresses.")
     remote_engine_url: str | None = Field(None, description="Address of another face engine.")
+    remote_engine_key: SecretStr | None = Field(None, description="Key for the other face engine.")
     remote_engine_timeout: float = Field(300, gt=0, description="Seconds for one task of the other engine.")
     remote_engine_retries: int = Field(3, ge=0, description="Repetitions after failures that may go away.")
 
@@ -143,6 +144,11 @@ class ServiceSettings(BaseModel):
     log_level: LogLevel = Field("info", description="Least important lines that are logged.")
     log_format: LogFormat = Field("auto", description="auto: console on a terminal, otherwise JSON lines.")
     metrics: bool = Field(True, description="Serve /metrics.")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]",
+        description="Collector that gets traces (OTLP over HTTP), such as http://127.0.0.1:4318.",
+    )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None, **given: Any) -> ServiceSettings:

@@ -27,12 +27,13 @@ from mien.jobs import states
 from mien.jobs.codec import encode
 from mien.jobs.database import DatabaseStore
 from mien.jobs.failures import failure_of
-from mien.jobs.job import Job
+from mien.jobs.job import Job, JobStep
 from mien.jobs.rows import JobRow
 from mien.service.assets import Asset, references
 from mien.service.callers import Caller
 from mien.service.leases import Leases
 from mien.service.problems import Problems
+from mien.service.remote_steps import REMOTE, is_possible
 from mien.service.requests import JobFields
 from mien.service.steps import LOCAL
 from mien.service.submitting import Submissions
@@ -46,7 +47,7 @@ FACE_SWAP: Final = "face_swap"
 COMM: Final = "comm"
 RESOLUTION: Final = re.compile(r"\d{3,4}x\d{3,4}")
 FACE_SWAP_DATA: Final = ("source_url", "target_url", "resolution", "model")
-SERVED: Final[Mapping[str, tuple[str, ...]]] = {FACE_SWAP: (LOCAL,), COMM: (CONSUMERS,)}
+SERVED: Final[Mapping[str, tuple[str, ...]]] = {FACE_SWAP: (LOCAL, REMOTE), COMM: (CONSUMERS,)}
 """The environments of jobs that a consumer gets that asks for those of the gateway."""
 
 Address = Callable[[JobRow], str | None]
@@ -66,13 +67,17 @@ class Wish:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Makes, shows and ends tasks. ``ports`` are those that tasks show for each environment."""
+    """Makes, shows and ends tasks. ``ports`` are those that tasks show for each environment.
+
+    ``remote``: whether another engine does face swaps.
+    """
 
     store: DatabaseStore
     submissions: Submissions
     workflow_steps: WorkflowSteps
     leases: Leases
     ports: Mapping[str, int]
+    remote: bool = False
 
     def create(self, wish: Wish, caller: Caller, seed: str) -> JobRow:
         """Put a task into the queue. Given twice with one seed it is still one task.
@@ -92,6 +97,8 @@ class Tasks:
                 resolution=wish.data.get("resolution") if wish.workflow == FACE_SWAP else None,
                 fields="task_data.",
             )
+        if self.remote and wish.workflow == FACE_SWAP:
+            steps = tuple(_sent_away(step) for step in steps)
         self.submissions.checker.check_consent(steps)
         fields = JobFields(priority=wish.priority, consent_ref=wish.consent_ref)
         new = self.submissions.new_job(fields, steps, caller, f"job_{seed}")
@@ -271,7 +278,7 @@ def status_of(row: JobRow) -> TaskStatus:
 
 def environment_of(row: JobRow) -> Environment:
     """The environment in the words of the gateway."""
-    return FACE_SWAP if row.environment == LOCAL else COMM
+    return FACE_SWAP if row.environment in SERVED[FACE_SWAP] else COMM
 
 
 _STATUS: Final[Mapping[str, TaskStatus]] = {
@@ -324,6 +331,11 @@ def _named(given: Mapping[str, str]) -> Iterator[None]:
         words = {f"task_data.{name}": f"task_data.{word}" for name, word in given.items()}
         error.details = tuple((words.get(field, field), text) for field, text in error.details)
         raise
+
+
+def _sent_away(step: JobStep) -> JobStep:
+    """The step as one of the other engine, where that can do it."""
+    return replace(step, args={**step.args, "environment": REMOTE}) if is_possible(step) else step
 
 
 def _running(job: Job) -> Job:

@@ -100,7 +100,14 @@ async def engine_process(
     row = await _waited(body, request, service, caller)
     took = round(time.monotonic() - began, 3)
     if row.status != "completed":
-        return EngineAnswer(status="failed", processing_time=took, error=_why(row, took), job_id=row.id)
+        code = row.job.failure.code if row.has_ended and row.job.failure else None
+        return EngineAnswer(
+            status="failed",
+            processing_time=took,
+            error=_why(row, took),
+            job_id=row.id,
+            metadata={"status": row.status, **({"code": code} if code else {})},
+        )
     record = row.results[-1] if row.results else {}
     names = ("width", "height", "frames", "faces", "models", "content", "signed")
     return EngineAnswer(
