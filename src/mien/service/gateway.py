@@ -69,7 +69,14 @@ class Gateway:
     @cached_property
     def tasks(self) -> Tasks:
         """Makes, shows and ends tasks."""
-        return Tasks(self._store, self._desk().submissions, self.workflow_steps, self.leases, self.ports)
+        return Tasks(
+            self._store,
+            self._desk().submissions,
+            self.workflow_steps,
+            self.leases,
+            self.ports,
+            self._engine_health is not None,
+        )
 
     def can_swap(self) -> bool:
         """Whether somebody swaps faces: another face engine that answers, or a living worker."""

@@ -15,7 +15,8 @@ from mien.db import Database, open_database
 from mien.errors import DatabaseUnavailable, MienError
 from mien.service.access import Access
 from mien.service.accounts import Accounts
-from mien.service.assets import Assets
+from mien.service.addresses import with_addresses
+from mien.service.assets import Assets, fetch_settings
 from mien.service.comfy_steps import ComfySteps
 from mien.service.composing import open_jobs
 from mien.service.counters import Counters
@@ -29,6 +30,8 @@ from mien.service.keys import Keys
 from mien.service.limits import Limits
 from mien.service.logs import open_log
 from mien.service.periodic import Periodic
+from mien.service.remote_engine import RemoteEngine
+from mien.service.remote_steps import REMOTE, RemoteSteps
 from mien.service.retention import EVERY, Retention
 from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
@@ -42,14 +45,14 @@ from mien.settings import Settings
 from mien.storage import Chain, StorageSettings, open_storage
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from mien.fetch import Fetcher
     from mien.jobs.job import JobStep
     from mien.jobs.rows import JobRow
     from mien.models import ModelStore
     from mien.pipeline.engine import Engine
     from mien.service.logs import Log
-    from mien.service.steps import StepDone
+    from mien.service.steps import StepDone, StepRunner
+    from sqlalchemy import Connection
 
 SOON = 5.0
 """Seconds between two writings of what is counted."""
@@ -115,6 +118,7 @@ class Service:
         self.retention = Retention(database, self.assets, self.uploads, settings)
         self.webhooks = Webhooks(database, settings)
         self.deliveries = Deliveries(database, settings)
+        self.remote = None if settings.remote_engine_url is None else RemoteEngine(settings)
         comfy = ComfySteps(self.environments, self.workflows, lambda: self.engine, settings)
         places = {f"{COMFYUI}{name}": count for name, count in self.environments.places().items()}
         self.jobs = open_jobs(
@@ -132,7 +136,7 @@ class Service:
                 on_error=self._on_error,
             ),
             measure=self._measure,
-            environments={f"{COMFYUI}*": comfy} if places else None,
+            environments={**({f"{COMFYUI}*": comfy} if places else {}), **self._remote_steps()},
             places=places,
         )
         self.store = self.jobs.store
@@ -156,6 +160,18 @@ class Service:
         )
         self.system = System(settings, engine_settings, database, self.storage, lambda: self.models)
 
+    def _remote_steps(self) -> dict[str, StepRunner]:
+        """The other face engine, if there is one."""
+        if self.remote is None:
+            return {}
+
+        def fetcher() -> Fetcher:
+            from mien.fetch import Fetcher
+
+            return Fetcher(fetch_settings(self.settings))
+
+        return {REMOTE: RemoteSteps(self.remote, lambda: self.engine, self.assets, self.settings, fetcher)}
+
     @cached_property
     def gateway(self) -> Gateway:
         """What stands behind the routes of the gateway."""
@@ -167,6 +183,7 @@ class Service:
             self.events,
             lambda: self.desk,
             self._on_end,
+            None if self.remote is None else self.remote.alive,
         )
 
     @property
@@ -322,7 +339,7 @@ def open_service(
         update = {"local_path": settings.data_folder() / "storage"}
         storage_settings = storage_settings.model_copy(update=update)
     log = open_log(settings, log_to)
-    storage = open_storage(storage_settings)
+    storage = open_storage(with_addresses(storage_settings, settings))
     comfy = comfy_settings or ComfySettings.from_environment()
     database = open_database(settings.database())
     return Service(settings, engine_settings, database, storage, log, comfy=comfy)
