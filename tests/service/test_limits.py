@@ -9,7 +9,7 @@ from mien.jobs.database import DatabaseStore
 from mien.jobs.job import Job, JobStep, now
 from mien.jobs.rows import NewJob
 from mien.service.callers import Caller
-from mien.service.limits import Limits
+from mien.service.limits import Limits, Waiting
 from mien.service.settings import ServiceSettings
 from mien.service.usage import Usage
 
@@ -83,3 +83,16 @@ def test_requests_are_counted_by_key_or_by_address(database: Database) -> None:
     with pytest.raises(RateLimited):
         limits.request(Caller(), "10.0.0.1")
     limits.request(Caller(), "10.0.0.2")
+
+
+def test_what_waits_is_counted_again_near_a_limit_and_after_a_while() -> None:
+    now = [0.0]
+    waiting = Waiting(lambda: now[0])
+    assert not waiting.is_far("a", 1, 100)
+    waiting.learn({"a": 10})
+    assert all(waiting.is_far("a", 10, 100) for _ in range(4))
+    assert not waiting.is_far("a", 1, 100)
+    waiting.learn({"a": 10})
+    assert not waiting.is_far("b", 1, 100)
+    now[0] = 2.0
+    assert not waiting.is_far("a", 1, 100)

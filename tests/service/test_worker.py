@@ -371,7 +371,7 @@ def test_there_is_one_worker_in_a_process_and_any_number_that_hand_over(
     with workplace(f"sqlite:///{tmp_path}/other.db", tmp_path / "other") as other:
         other.jobs.start("api")
         other.submit(STEP)
-        assert other.store.row("job_1").dispatched
+        until_dispatched(other)
         other.jobs.stop()
         with pytest.raises(JobError, match="A worker runs in this process already"):
             other.jobs.start("all")
@@ -385,7 +385,14 @@ def test_who_does_not_work_hands_over(quick: Workplace) -> None:
     quick.submit(STEP)
     (executor,) = quick.jobs.executors.live(60)
     assert (executor.role, executor.info["queues"], quick.jobs.live()) == ("api", [], 0)
-    assert quick.store.row("job_1").dispatched
+    until_dispatched(quick)
+
+
+def until_dispatched(place: Workplace) -> None:
+    deadline = time.monotonic() + 60
+    while not place.store.row("job_1").dispatched:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_queue_that_there_is_not_is_refused(tmp_path: Path) -> None:

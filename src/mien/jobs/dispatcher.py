@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from mien.errors import DatabaseUnavailable
@@ -19,6 +20,8 @@ from mien.jobs.rows import JobRow
 BODY = "mien.job"
 """The name of the body that runs a job; its arguments are the job's id and the number of the dispatch."""
 BATCH = 100
+BREATH = 0.1
+"""Seconds between two bursts."""
 
 
 class Dispatcher:
@@ -43,19 +46,25 @@ class Dispatcher:
         self._store.mark_dispatched(due)
 
     def dispatch_soon(self, rows: Sequence[JobRow]) -> None:
-        """Hand over what was just stored; what cannot be handed over now is found later by somebody."""
-        try:
-            self.dispatch(rows)
-        except DatabaseUnavailable:
-            self.wake()
+        """Hand over what was just stored; what cannot be handed over now is found later by somebody.
 
-    def dispatch_waiting(self) -> int:
-        """Hand over all that waits to be; returns how many. Raises DatabaseUnavailable."""
+        Where a thread looks for such jobs it does that, so that nobody waits for it.
+        """
+        if self._thread is not None:
+            self.wake()
+            return
+        with suppress(DatabaseUnavailable):
+            self.dispatch(rows)
+
+    def dispatch_waiting(self, most: int | None = None) -> int:
+        """Hand over all that waits to be, or so many; returns how many. Raises DatabaseUnavailable."""
         count = 0
-        while rows := self._store.undispatched(BATCH):
+        while most is None or count < most:
+            wanted = BATCH if most is None else min(BATCH, most - count)
+            rows = self._store.undispatched(wanted)
             self.dispatch(rows)
             count += len(rows)
-            if len(rows) < BATCH:
+            if len(rows) < wanted:
                 break
         return count
 
@@ -64,12 +73,16 @@ class Dispatcher:
         if row.dispatched and row.has_ended:
             self._engine.cancel([task_id(row)])
 
-    def start(self, every: float, on_error: Callable[[BaseException], None]) -> None:
-        """Look every so many seconds, in a thread of its own."""
+    def start(
+        self, every: float, on_error: Callable[[BaseException], None], burst: int | None = None
+    ) -> None:
+        """Look every so many seconds, in a thread of its own, and hand over at most ``burst`` jobs at a time.
+
+        What is more than that waits a moment, in which others may take it: where many jobs wait, none is urgent.
+        """
         self._done.clear()
-        self._thread = threading.Thread(
-            target=self._loop, args=(every, on_error), name="mien-dispatcher", daemon=True
-        )
+        words = (every, on_error, burst)
+        self._thread = threading.Thread(target=self._loop, args=words, name="mien-dispatcher", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
@@ -84,13 +97,17 @@ class Dispatcher:
             self._thread.join()
             self._thread = None
 
-    def _loop(self, every: float, on_error: Callable[[BaseException], None]) -> None:
+    def _loop(self, every: float, on_error: Callable[[BaseException], None], burst: int | None) -> None:
         while not self._done.is_set():
+            count = 0
             try:
-                self.dispatch_waiting()
+                count = self.dispatch_waiting(burst)
             except Exception as error:  # the border of the thread: the next look may succeed
                 on_error(error)
-            self._wake.wait(every)
+            if burst is not None and count >= burst:
+                self._done.wait(BREATH)
+            else:
+                self._wake.wait(every)
             self._wake.clear()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from mien.db import Database
@@ -15,6 +17,10 @@ from mien.service.usage import Usage
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+FRESH = 1.0
+"""Seconds for which a count of waiting jobs is believed."""
+MANY = 10_000
+"""Owners whose counts are remembered."""
 FULL = 15.0
 """Seconds after which it is worth trying again when the queue is full."""
 
@@ -25,6 +31,7 @@ class Limits:
     def __init__(self, database: Database, settings: ServiceSettings, usage: Usage) -> None:
         self._settings = settings
         self._usage = usage
+        self._waiting = Waiting()
         self.rates = Rates(database)
 
     def of(self, caller: Caller) -> dict[str, float | None]:
@@ -49,31 +56,42 @@ class Limits:
         """
 
         def check(connection: Connection) -> None:
-            self._check_queue(connection, caller)
+            self._check_queue(connection, caller, count)
             self._check_day(connection, caller, count)
             self._usage.add(connection, caller.owner, jobs=count)
 
         return check
 
-    def _check_queue(self, connection: Connection, caller: Caller) -> None:
-        import sqlalchemy as sa
-
-        from mien.db.tables import jobs
-
-        waiting = jobs.c.status == "queued"
-        count = sa.select(sa.func.count()).select_from(jobs)
-        if connection.execute(count.where(waiting)).scalar_one() > self._settings.max_queue:
+    def _check_queue(self, connection: Connection, caller: Caller, new: int) -> None:
+        most = self._limit(caller, "max_queue")
+        assert most is not None
+        if self._waiting.is_far(None, new, self._settings.max_queue) and self._waiting.is_far(
+            caller.owner, new, most
+        ):
+            return
+        everybody, own = self._count(connection, caller.owner)
+        self._waiting.learn({None: everybody, caller.owner: own})
+        if everybody > self._settings.max_queue:
             raise QueueFull(
                 f"{self._settings.max_queue} jobs may wait, and there is no room for more; try again later.",
                 FULL,
             )
-        most = self._limit(caller, "max_queue")
-        assert most is not None
-        if connection.execute(count.where(waiting, jobs.c.owner == caller.owner)).scalar_one() > most:
+        if own > most:
             raise RateLimited(
                 f"{most:.0f} of your jobs may wait, and there is no room for more; wait for some to end.",
                 FULL,
             )
+
+    @staticmethod
+    def _count(connection: Connection, owner: str) -> tuple[int, int]:
+        """How many jobs wait, of everybody and of one owner."""
+        import sqlalchemy as sa
+
+        from mien.db.tables import jobs
+
+        own = sa.func.count().filter(jobs.c.owner == owner)
+        row = connection.execute(sa.select(sa.func.count(), own).where(jobs.c.status == "queued")).one()
+        return int(row[0]), int(row[1])
 
     def _check_day(self, connection: Connection, caller: Caller, count: int) -> None:
         most = self._limit(caller, "jobs_per_day")
@@ -88,6 +106,34 @@ class Limits:
         own = caller.limits.get(name)
         value: float | None = getattr(self._settings, LIMITS[name])
         return value if own is None else own
+
+
+class Waiting:
+    """What is remembered of how many jobs wait, so that they need not be counted for each new one.
+
+    Far from a limit a count of a moment ago is good enough; near it they are counted again.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: dict[str | None, tuple[float, int]] = {}
+
+    def is_far(self, owner: str | None, new: int, most: float) -> bool:
+        """Whether so many more are surely allowed; they count from now on."""
+        with self._lock:
+            at, count = self._counts.get(owner, (0.0, 0))
+            if owner not in self._counts or self._clock() - at > FRESH or count + new > most / 2:
+                return False
+            self._counts[owner] = (at, count + new)
+            return True
+
+    def learn(self, counts: Mapping[str | None, int]) -> None:
+        """Remember what was counted."""
+        with self._lock:
+            if len(self._counts) > MANY:
+                self._counts.clear()
+            self._counts.update({owner: (self._clock(), count) for owner, count in counts.items()})
 
 
 def _name(caller: Caller, address: str) -> str:
