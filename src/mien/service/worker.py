@@ -43,6 +43,8 @@ EMBEDDED: Final = "embedded"
 """Name of the first worker on a SQLite file, under which it finds what it was doing after a crash, at once."""
 DISPATCH_EVERY: Final = 0.1
 """Seconds between two looks for jobs that other processes stored."""
+API_BURST: Final = 10
+"""Jobs that a process without a worker hands over at a time; workers take the rest, and it has requests to answer."""
 REPAIR_AFTER: Final = 20.0
 """Seconds of silence after which a job is looked at that should be under way."""
 REPAIR_EVERY: Final = 10.0
@@ -134,7 +136,8 @@ class Jobs:
             self._begin_work(id, heart)
         heart.start()
         self._heart = heart
-        self.dispatcher.start(DISPATCH_EVERY if self._role != "api" else 1.0, self._failed("dispatcher"))
+        every, burst = (1.0, API_BURST) if self._role == "api" else (DISPATCH_EVERY, None)
+        self.dispatcher.start(every, self._failed("dispatcher"), burst)
 
     def _begin_work(self, id: str, heart: Heart) -> None:
         clear_abandoned(runs_folder(self._settings))
