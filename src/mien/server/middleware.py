@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +17,7 @@ from mien.server import visit as visits
 from mien.server.errors import answer
 from mien.server.visit import Visit, visit_of
 from mien.service.settings import MB
+from mien.service.tracing import OFF
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from mien.server.metrics import HttpMetrics
     from mien.service.service import Service
+    from mien.service.tracing import Span
 
 API: Final = "/api/v1"
 MAX_JSON: Final = 8 * MB
@@ -69,15 +72,22 @@ class Outermost:
         if self._service.settings.root_path:
             scope["root_path"] = self._service.settings.root_path
         visit = scope[visits.KEY] = visits.begin(scope)
-        try:
-            await self._app(scope, receive, _Out(visit, send))
-        except ClientDisconnect:
-            visit.status = visit.status or GONE
-        except asyncio.CancelledError:
-            visit.status = visit.status or GONE
-            raise
-        finally:
-            self._tell(visit, scope)
+        with self._traced(visit) as span:
+            try:
+                await self._app(scope, receive, _Out(visit, send))
+            except ClientDisconnect:
+                visit.status = visit.status or GONE
+            except asyncio.CancelledError:
+                visit.status = visit.status or GONE
+                raise
+            finally:
+                self._tell(visit, scope)
+                span.note_http(visit.method, _template(visit, scope), visit.status)
+
+    def _traced(self, visit: Visit) -> AbstractContextManager[Span]:
+        tracing = OFF if visit.path in QUIET else self._service.tracing
+        parent = visit.header("traceparent")
+        return tracing.span(visit.method, parent=parent, role="server", request_id=visit.request_id)
 
     def _tell(self, visit: Visit, scope: Scope) -> None:
         seconds = time.monotonic() - visit.started

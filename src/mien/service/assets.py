@@ -34,6 +34,7 @@ from mien.service.intake import (
 )
 from mien.service.names import safe_name
 from mien.service.settings import ServiceSettings
+from mien.service.tracing import OFF, Tracing
 from mien.storage import Opened, Storage
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Assets:
         storage: Storage,
         settings: ServiceSettings,
         fetcher: Fetcher | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         """``fetcher`` is for other rules of fetching than those of the settings."""
         self.blobs = Blobs(database, storage)
@@ -101,6 +103,7 @@ class Assets:
         self._storage = storage
         self._settings = settings
         self._fetcher = fetcher
+        self._tracing = tracing
 
     def add_received(self, received: Received, owner: str, name: str) -> Asset:
         """Take in an upload that was received into a scratch file already. Raises what ``add_stream`` raises."""
@@ -136,7 +139,9 @@ class Assets:
         from urllib.parse import unquote, urlsplit
 
         self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._fetching().fetch(url, self.scratch)
+        with self._tracing.span("fetch", role="client", host=urlsplit(url).hostname) as span:
+            path = self._fetching().fetch(url, self.scratch)
+            span.note(bytes=path.stat().st_size)
         try:
             return self.store_file(path, owner, name or unquote(urlsplit(url).path), "fetch")
         finally:

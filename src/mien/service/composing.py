@@ -52,8 +52,9 @@ def open_jobs(
 
     ``environments`` are further worlds of steps, by name; one that ends in ``*`` stands for all names that begin so.
     ``kinds`` are further kinds of jobs, ``measure`` is told what each step took,
-    ``tracing`` of what it does, ``info`` what the worker says of itself to others, ``places`` is how many runs each ComfyUI environment takes at
-    once, by its full name. Nothing runs before ``Jobs.start``.
+    ``info`` what the worker says of itself to others, ``places`` is how many runs each ComfyUI environment takes at
+    once, by its full name. Nothing runs before ``Jobs.start``. Runs
+    and steps are spans of ``tracing``.
     """
     store, watch, executors = DatabaseStore(database), Watch(database), Executors(database)
     tasks = DbosEngine(database)

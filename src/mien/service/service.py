@@ -37,6 +37,8 @@ from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
 from mien.service.steps import COMFYUI
 from mien.service.system import System
+from mien.service.traced import TracedChain
+from mien.service.tracing import OFF, Tracing, open_tracing
 from mien.service.uploads import Uploads
 from mien.service.usage import Usage
 from mien.service.webhooks import Webhooks
@@ -45,6 +47,8 @@ from mien.settings import Settings
 from mien.storage import Chain, StorageSettings, open_storage
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from mien.fetch import Fetcher
     from mien.jobs.job import JobStep
     from mien.jobs.rows import JobRow
@@ -52,7 +56,6 @@ if TYPE_CHECKING:
     from mien.pipeline.engine import Engine
     from mien.service.logs import Log
     from mien.service.steps import StepDone, StepRunner
-    from sqlalchemy import Connection
 
 SOON = 5.0
 """Seconds between two writings of what is counted."""
@@ -75,13 +78,15 @@ class Service:
         log: Log,
         engine: Callable[[Settings], Engine] | None = None,
         comfy: ComfySettings | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         self.settings = settings
         self.engine_settings = engine_settings.model_copy(
             update={"max_pixels": min(engine_settings.max_pixels, settings.max_pixels)}
         )
         self.database = database
-        self.storage = storage
+        self.storage = TracedChain(storage, tracing) if tracing.is_on else storage
+        self.tracing = tracing
         self.log = log
         self.stopping = False
         """Whether the service takes no new work any more."""
@@ -89,6 +94,7 @@ class Service:
         self._make_engine = engine or _engine
         self._lock = threading.RLock()
         self._ends = ExitStack()
+        self._ends.callback(tracing.close)
         self.comfy = comfy or ComfySettings.from_environment({})
         self.workflows = Workflows.from_settings(self.comfy)
         self.environments = Environments(self.comfy)
@@ -113,7 +119,7 @@ class Service:
         database, settings, engine_settings = self.database, self.settings, self.engine_settings
         self.counters = Counters(database)
         self.events = Events(database)
-        self.assets = Assets(database, self.storage, settings)
+        self.assets = Assets(database, self.storage, settings, tracing=self.tracing)
         self.uploads = Uploads(database, self.storage, self.assets, settings)
         self.retention = Retention(database, self.assets, self.uploads, settings)
         self.webhooks = Webhooks(database, settings)
@@ -136,6 +142,7 @@ class Service:
                 on_error=self._on_error,
             ),
             measure=self._measure,
+            tracing=self.tracing,
             environments={**({f"{COMFYUI}*": comfy} if places else {}), **self._remote_steps()},
             places=places,
         )
@@ -151,6 +158,7 @@ class Service:
             on_change=self._on_change,
             nudge=self.jobs.nudge,
             check_webhook=self.webhooks.check_url,
+            tracing=self.tracing,
             workflows=self.workflows,
             environments=self.environments,
             comfy=self.comfy,
@@ -332,6 +340,7 @@ def open_service(
     files go below the data folder unless the storage settings name another. Raises OptionError for settings that
     cannot be used, DatabaseUnavailable.
     """
+    tracing = open_tracing(settings)
     settings.data_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     engine_settings = engine_settings or Settings.from_environment()
     storage_settings = storage_settings or StorageSettings.from_environment()
@@ -342,7 +351,7 @@ def open_service(
     storage = open_storage(with_addresses(storage_settings, settings))
     comfy = comfy_settings or ComfySettings.from_environment()
     database = open_database(settings.database())
-    return Service(settings, engine_settings, database, storage, log, comfy=comfy)
+    return Service(settings, engine_settings, database, storage, log, comfy=comfy, tracing=tracing)
 
 
 def _engine(settings: Settings) -> Engine:

@@ -26,8 +26,8 @@ from mien.service.limits import Limits
 from mien.service.outputs import Known
 from mien.service.requests import JobFields, JobPatch, JobRequest
 from mien.service.settings import ServiceSettings
-from mien.service.tracing import PARENT
 from mien.service.steps import LOCAL
+from mien.service.tracing import PARENT
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
