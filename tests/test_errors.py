@@ -27,6 +27,12 @@ def test_an_error_says_its_sentence_and_fits_its_borders(item: type[MienError]) 
     assert 400 <= item.http_status < 600
 
 
+def test_an_error_is_found_by_its_code() -> None:
+    for item in ALL:
+        assert errors.kind_of(item.code) is item
+    assert errors.kind_of("none") is None
+
+
 def test_callers_catch_what_they_expect() -> None:
     assert issubclass(errors.InputMissing, FileNotFoundError)
     assert issubclass(errors.OutputError, OSError)

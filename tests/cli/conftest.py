@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal
@@ -97,6 +97,9 @@ class FakeEngine:
         if cancel.is_set:
             raise Canceled("The run was stopped on request.")
         return Result(step.output, "video", 2, 75.2, 4, ("oil",), ("the model oil was chosen",), 1)
+
+    def seal_joined(self, parts: Sequence[Path], output: Path) -> None:
+        """Nobody signs."""
 
     def detect(self, path: Path, options: Mapping[str, Any], *, frame: int) -> tuple[Frame, tuple[Face, ...]]:
         self.asked = (path, options, frame)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -330,15 +332,32 @@ def test_json_is_all_there_is_on_stdout(mien: Mien, capsys: Capture) -> None:
         ("job-run", "demo"),
         ("job-delete", "demo"),
         ("job-delete-all",),
-        ("run",),
     ):
         mien(*words, "--json")
         json.loads(capsys.readouterr().out)
 
 
-def test_the_studio_says_that_it_is_not_there(mien: Mien, capsys: Capture) -> None:
-    assert mien("run", "--open-browser", "--ui-layouts", "default", "jobs") == 1
-    assert "studio" in capsys.readouterr().err
+def test_run_serves_here_and_opens_the_page(
+    mien: Mien, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    import webbrowser
+
+    from mien.cli.commands import serve
+
+    opened = threading.Event()
+    shown: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: (shown.append(address), opened.set()))
+
+    def serving(*parts: Any, with_worker: bool, on_ready: Callable[[str], None]) -> None:
+        assert with_worker
+        on_ready("http://127.0.0.1:1")
+
+    monkeypatch.setattr(serve, "run_server", serving)
+    assert mien("run", "--ui-layouts", "default", "jobs", "--painter-weight", "0.5") == 0
+    assert opened.wait(30)
+    assert "without effect here: painter_weight" in capsys.readouterr().err
+    assert mien("run", "--no-open-browser") == 0
+    assert shown == ["http://127.0.0.1:1"]
 
 
 def test_force_download_goes_on_behind_what_cannot_be_had(mien: Mien, capsys: Capture) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mien import errors
 from mien.errors import MienError, RemoteFailed, TryLater
@@ -31,7 +30,7 @@ def error_of(response: Response) -> MienError:
 
 def error_named(code: str, message: str, pause: float = 1.0) -> MienError:
     """The error of that code; a code that this version does not know is a RemoteFailed."""
-    kind = _by_code(MienError).get(code, RemoteFailed)
+    kind = errors.kind_of(code) or RemoteFailed
     return kind(message, pause) if issubclass(kind, TryLater) else kind(message)
 
 
@@ -62,10 +61,3 @@ def unreachable(url: str, error: Exception) -> RemoteFailed:
     """The error for a service that did not answer."""
     reason = str(error).strip() or type(error).__name__
     return RemoteFailed(f"The service at {url} cannot be reached: {reason.rstrip('.')}.")
-
-
-def _by_code(kind: type[MienError]) -> Mapping[str, type[MienError]]:
-    found: dict[str, Any] = {kind.code: kind}
-    for child in kind.__subclasses__():
-        found.update(_by_code(child))
-    return found

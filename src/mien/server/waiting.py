@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 
-from mien.errors import Canceled, DatabaseUnavailable, MienError, RateLimited, RemoteFailed, TryLater
+from mien.errors import Canceled, DatabaseUnavailable, MienError, RateLimited, RemoteFailed, TryLater, kind_of
 from mien.server.threads import threads_of
 from mien.server.watcher import watcher_of
 
@@ -73,17 +73,9 @@ def error_of(failure: Failure | None) -> MienError:
     """The error that made a job fail, as if the request itself had met it."""
     if failure is None:
         return Canceled("The job was canceled.")
-    kind = _by_code(MienError).get(failure.code, MienError)
+    kind = kind_of(failure.code) or MienError
     if issubclass(kind, TryLater):
         return kind(failure.message, 1.0)
     if kind is MienError and failure.kind == "lost":
         return RemoteFailed(failure.message)
     return kind(failure.message)
-
-
-def _by_code(kind: type[MienError]) -> dict[str, type[MienError]]:
-    found = {kind.code: kind}
-    for child in kind.__subclasses__():
-        for code, heir in _by_code(child).items():
-            found.setdefault(code, heir)
-    return found
