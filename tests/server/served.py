@@ -19,6 +19,7 @@ from mien.server.app import create_app
 from mien.service.logs import open_log
 from mien.service.service import Service
 from mien.service.settings import ServiceSettings
+from mien.service.tracing import OFF, Tracing
 from mien.settings import Settings
 from mien.storage import StorageSettings, open_storage
 from tests.media.pictures import png
@@ -64,6 +65,7 @@ def served(
     engine: dict[str, Any] | None = None,
     processors: Mapping[str, Any] | None = PROCESSORS,
     comfy: ComfySettings | None = None,
+    tracing: Tracing = OFF,
     **given: Any,
 ) -> Iterator[Served]:
     """A service on SQLite and local files; with ``works`` it also runs its jobs. ``given`` are its settings,
@@ -75,7 +77,7 @@ def served(
     database = open_database(settings.database())
     log = open_log(settings, io.StringIO())
     make = partial(_engine, processors)
-    with Service(settings, engine_settings, database, storage, log, make, comfy) as service:
+    with Service(settings, engine_settings, database, storage, log, make, comfy, tracing) as service:
         if works:
             service.start("all")
         with running(create_app(service)) as client:

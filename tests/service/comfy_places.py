@@ -108,7 +108,39 @@ def write_workflows(folder: Path) -> Path:
         },
         [{"name": "image", "type": "image", "required": True, "places": ["1.image"]}],
     )
+    (folder / "marked_upscale.toml").write_text(STAGES)
+    (folder / "marker.toml").write_text(MARKER)
     return folder
+
+
+MARKER = """
+name = "marker"
+version = 1
+processors = ["marker"]
+[[parameters]]
+name = "target_image"
+type = "image"
+required = true
+option = "target"
+"""
+STAGES = """
+name = "marked_upscale"
+version = 1
+[[parameters]]
+name = "target_image"
+type = "image"
+required = true
+[[stages]]
+name = "mark"
+workflow = "marker"
+[stages.inputs]
+target_image = { parameter = "target_image" }
+[[stages]]
+name = "larger"
+workflow = "image_upscale"
+[stages.inputs]
+image = { stage = "mark" }
+"""
 
 
 def _write(folder: Path, name: str, graph: dict[str, Any], parameters: list[dict[str, Any]]) -> None:
@@ -141,7 +173,9 @@ def make_service(folder: Path, comfy: ComfySettings, **given: Any) -> Service:
     storage = open_storage(StorageSettings(local_path=folder / "storage"))
     engine_settings = Settings(cache_dir=folder / "cache", offline=True, threads=1)
     log = open_log(settings, io.StringIO())
-    return Service(settings, engine_settings, open_database(settings.database()), storage, log, _engine, comfy)
+    return Service(
+        settings, engine_settings, open_database(settings.database()), storage, log, _engine, comfy
+    )
 
 
 def _engine(settings: Settings) -> Any:

@@ -84,7 +84,10 @@ class Checker:
         for index, wish in enumerate(request.steps):
             place = _below(f"steps.{index}.")
             renamed = renumbered(wish, last)
-            steps += self._steps(renamed, place, steps, request.consent_ref, look, problems)
+            made = self._steps(renamed, place, steps, request.consent_ref, look, problems)
+            if not made:  # what follows may be about its result
+                break
+            steps += made
             last.append(len(steps) - 1)
         if not request.draft:
             self._check_consent(steps, problems)

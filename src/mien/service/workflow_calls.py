@@ -11,7 +11,7 @@ from mien.errors import InputError
 from mien.jobs.job import JobStep
 from mien.service.checking import Look, Place
 from mien.service.problems import Problems
-from mien.service.requests import StepFields, WorkflowCall
+from mien.service.requests import StepFields, StepResult, WorkflowCall
 from mien.service.workflow_steps import CONSUMERS, WorkflowSteps
 
 _OWN: Final = ("processors", "options", "face_map")
@@ -40,6 +40,11 @@ class WorkflowCalls:
             self._check_served(workflow)
         except InputError as error:
             problems.add(at("workflow.name"), error)
+            return ()
+        if isinstance(wish.target, StepResult) and wish.target.step >= len(before):
+            number = wish.target.step
+            text = f"The target is the result of step {number}, which does not come before this step."
+            problems.add(at("target"), InputError(text))
             return ()
         self._check_fields(wish, workflow, at, problems)
         values = _values(wish, call, workflow, at, problems)
