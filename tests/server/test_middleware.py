@@ -12,7 +12,11 @@ from fastapi.responses import StreamingResponse
 from mien.errors import OutputNotWritable
 from mien.server import middleware
 from mien.server.middleware import MAX_JSON
+from mien.service.tracing import open_tracing
+from tests.server.served import face_png
+from tests.server.served import served as working
 from tests.server.services import Served, served
+from tests.service.test_tracing import NOWHERE, Kept, attributes
 
 
 @pytest.fixture
@@ -216,3 +220,21 @@ def test_two_apps_share_nothing(tmp_path: Path) -> None:
         assert two.service.keys.all() == []
         assert {line["status"] for line in one.lines()} == {401}
         assert {line["status"] for line in two.lines()} == {200, 404}
+
+
+def test_a_request_and_the_job_that_it_began_are_one_trace(tmp_path: Path) -> None:
+    kept = Kept()
+    with working(tmp_path, tracing=open_tracing(NOWHERE, kept)) as made:
+        headers = {"X-Request-Id": "mine", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+        files = {"target": ("a.png", face_png())}
+        answer = made.client.post("process", files=files, data={"processors": "inverter"}, headers=headers)
+        assert answer.status_code == 200
+    request = kept.named("POST /api/v1/process")
+    assert attributes(request)["mien.request_id"] == "mine"
+    assert attributes(request)["http.response.status_code"] == 200
+    job, step = kept.named("job"), kept.named("step")
+    assert attributes(job)["mien.outcome"] == "completed"
+    assert attributes(step)["mien.processors"] == ("inverter",)
+    assert {span.name for span in kept.spans} == {"POST /api/v1/process", "job", "step", "storage put"}
+    traces = {format(span.get_span_context().trace_id, "032x") for span in kept.spans}  # type: ignore[union-attr]
+    assert traces == {"a" * 32}
