@@ -21,6 +21,7 @@ from mien.options import declared
 from mien.pipeline.choice import built_in_choice, model_option
 from mien.pipeline.finding import ClipFinder, make_finder
 from mien.pipeline.job import Job
+from mien.pipeline.plan import check_growth
 from mien.pipeline.policy import check_sources
 from mien.pipeline.progress import Cancel, Meter
 from mien.pipeline.registry import AnyProcessor, named
@@ -109,6 +110,9 @@ class LiveSession:
 
     def _processed(self, image: Frame, seconds: float) -> Frame:
         fresh = image.shape != self._size
+        if fresh:
+            height, width = image.shape[:2]
+            check_growth(self.job.plan, width, height, self.job.settings.max_pixels)
         if self._clip is None or (fresh and self._size):
             self._clip = self._finder(image)
         self._size = image.shape

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mien.errors import CorruptMedia, InputError, OptionError, UnsupportedMedia
+from mien.errors import CorruptMedia, InputError, MediaTooLarge, OptionError, UnsupportedMedia
 from mien.options import Options, build, check_keys
 from mien.pipeline.choice import with_models
 from mien.pipeline.output_options import GROUPS, FrameExtractionOptions, OutputOptions, WorkflowOptions
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
+GROWTH = 4
+"""A result may have as many times the pixels of the largest input."""
 _MODES: Mapping[str, str] = {"image-to-image": "image", "image-to-video": "video"}
 
 
@@ -127,7 +129,9 @@ def make_plan(
     _check_kinds(step, target, kind, notice)
     refuse_input_as_output(step.output, (step.target, *step.all_sources))
     check_writable(step.output)
-    return _planned(step, chain, store, notice, target=target, output_format=output_format, sound=sound)
+    return _planned(
+        step, chain, store, notice, settings, target=target, output_format=output_format, sound=sound
+    )
 
 
 def make_unwritten_plan(
@@ -147,7 +151,7 @@ def make_unwritten_plan(
     target = target or _target_of(step, settings)
     if target.kind == "audio":
         raise UnsupportedMedia(f"The target {step.target} holds sound only; give a picture or a video.")
-    return _planned(step, chain, store, notice, target=target, output_format="", sound=sound)
+    return _planned(step, chain, store, notice, settings, target=target, output_format="", sound=sound)
 
 
 def _chain_of(step: Step, processors: Mapping[str, AnyProcessor]) -> dict[str, AnyProcessor]:
@@ -170,6 +174,7 @@ def _planned(
     chain: Mapping[str, AnyProcessor],
     store: ModelStore,
     notice: Callable[[str], None],
+    settings: Settings,
     *,
     target: MediaInfo,
     output_format: str,
@@ -179,7 +184,21 @@ def _planned(
     _check_people(step, chain, target, notice)
     values = with_models(step.options, chain, store, notice)
     links = tuple(Link(name, chain[name], build(chain[name].Options, values)) for name in step.processors)
-    return Plan(step, target, target.kind, output_format, links, values, sound)
+    plan = Plan(step, target, target.kind, output_format, links, values, sound)
+    check_growth(plan, target.width, target.height, settings.max_pixels)
+    return plan
+
+
+def check_growth(plan: Plan, width: int, height: int, max_pixels: int) -> None:
+    """Refuse frames that would grow until no memory holds them: raises MediaTooLarge."""
+    scale = plan.output.video_scale if plan.kind == "video" else plan.output.image_scale
+    grown_width, grown_height = plan.size_after(width, height)
+    pixels = max(grown_width * grown_height, int(width * height * scale**2))
+    if pixels > max_pixels * GROWTH:
+        raise MediaTooLarge(
+            f"{plan.step.target} would become a result of {pixels} pixels, more than {max_pixels * GROWTH}; "
+            "enlarge it less, or raise max_pixels."
+        )
 
 
 def output_kind(output: Path) -> tuple[MediaKind, str]:

@@ -47,6 +47,8 @@ _PLAIN: Final = ("consent_ref", "priority", "start_within", "run_within", "retai
 _INPUTS: Final = ("source", "source_url", "source_id", "target", "target_url", "target_id")
 _OTHER: Final = ("processors", "options", "format", "name", "face_map", "metadata")
 _KNOWN: Final = frozenset((*_PLAIN, *_INPUTS, *_OTHER))
+_LISTS: Final = frozenset({"processors[]", "source_url[]", "source_id[]"})
+"""Other names of fields that may be repeated, as some form libraries write them."""
 _FORM: Final = {
     "source": {
         "type": "array",
@@ -171,7 +173,7 @@ def _wish(form: Form, ids: Mapping[UploadedFile, str], service: Service) -> dict
     step = {
         "sources": _sources(form, ids),
         "target": _target(form, ids),
-        "options": {**document(form, "options", {}), **_options(form, service)},
+        "options": {**_written_options(form), **_options(form, service)},
         "face_map": document(form, "face_map", []),
         "output": plain(form, ("format", "name")),
         **plain(form, ("resolution",)),
@@ -196,6 +198,13 @@ def _target(form: Form, ids: Mapping[UploadedFile, str]) -> str | None:
     return found[0] if found else None
 
 
+def _written_options(form: Form) -> dict[str, Any]:
+    written = document(form, "options", {})
+    if not isinstance(written, dict):
+        raise InputError("The field options of the form must hold a JSON object, with the options by key.")
+    return written
+
+
 def _options(form: Form, service: Service) -> dict[str, Any]:
     """Options that are fields of their own."""
     items = service.desk.checker.items
@@ -215,11 +224,9 @@ def _check_names(form: Form, service: Service) -> None:
         if file.field.removesuffix("[]") not in ("source", "target"):
             raise InputError(f"The file {file.name} came as the field {file.field}; send source or target.")
     for name in form.fields:
-        if name.removesuffix("[]") not in names:
+        if name not in names and name not in _LISTS:
             near = get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]}" if near else "GET /api/v1/capabilities lists all options"
             raise OptionError(f"There is no field or option {name[:80]}; {hint}.")
-        if name.removesuffix("[]") in ("source", "target"):
-            raise InputError(
-                f"The field {name} is text; send a file, or use {name.removesuffix('[]')}_url or _id."
-            )
+        if name in ("source", "target"):
+            raise InputError(f"The field {name} is text; send a file, or use {name}_url or {name}_id.")
