@@ -71,6 +71,7 @@ def test_jobs_survive_the_death_of_workers_and_a_crash_of_the_database(
             running[victim].kill()
             running[victim] = worker(3 + number)
             if number == 1 and not place.database.is_sqlite:
+                running[victim].wait_until_ready()  # nobody can begin while there is no database
                 server: postgres.Server = request.getfixturevalue("postgres_server")
                 server.stop("immediate")
                 time.sleep(1)
