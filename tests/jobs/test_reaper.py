@@ -60,6 +60,19 @@ def test_who_beats_is_alive(executors: Executors, heart: Heart) -> None:
     assert executors.live(60)[0].started_at == first.started_at
 
 
+def test_each_beat_says_how_it_is_now(executors: Executors) -> None:
+    numbers = iter(range(1, 10_000))
+    heart = Heart(executors, "me", "worker", lambda: {"host": "h"}, 0.05, lambda: {"memory": next(numbers)})
+    heart.start()
+    deadline = time.monotonic() + 60
+    while executors.live(60)[0].info["memory"] < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert executors.live(60)[0].info["host"] == "h"
+    heart.stop()
+    assert executors.live(60) == ()
+
+
 def test_who_was_taken_off_the_list_comes_back(executors: Executors, heart: Heart) -> None:
     executors.end("me")
     deadline = time.monotonic() + 60

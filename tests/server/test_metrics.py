@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mien.errors import DatabaseUnavailable
@@ -25,14 +27,19 @@ def test_jobs_requests_and_processes_are_counted(tmp_path: Path) -> None:
     with served(tmp_path) as made:
         job = states.submit(Job("job_1", now(), steps=(JobStep({}),)))
         made.service.store.insert([NewJob(job)])
-        made.service.jobs.executors.begin("w1", "worker", {})
+        begin = made.service.jobs.executors.begin
+        begin("w1", "worker", {"memory": {"process": 5000}})
+        begin("a1", "api", {"memory": {"process": 7000}})
+        begin("w2", "worker", {})
         made.client.get("/api/v1/usage")
         made.client.get("/api/v1/nowhere")
         found = _samples(made)
     assert found["mien_database_up",] == 1
     assert found["mien_jobs", "queue=undecided", "status=queued"] == 1
     assert found["mien_queue_oldest_seconds", "queue=undecided"] >= 0
-    assert found["mien_processes", "role=worker"] == 1
+    assert found["mien_processes", "role=worker"] == 2
+    memory = {key: value for key, value in found.items() if key[0] == "mien_worker_memory_bytes"}
+    assert memory == {("mien_worker_memory_bytes", "worker=w1"): 5000}
     assert found["mien_http_requests_total", "method=GET", "route=/api/v1/usage", "status=200"] == 1
     assert found["mien_http_requests_total", "method=GET", "route=other", "status=404"] == 1
     assert found["process_resident_memory_bytes",] > 0
@@ -68,3 +75,20 @@ def test_numbers_are_for_those_who_may_read(tmp_path: Path) -> None:
         assert made.client.get("/metrics").status_code == 401
         token = made.service.keys.create("scraper", ["read"]).token
         assert made.client.get("/metrics", headers={"X-Api-Key": token}).status_code == 200
+
+
+def test_models_that_were_loaded_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tmp_path) as made:
+        assert not any(key[0] == "mien_model_loads_total" for key in _samples(made))
+        runtime = made.service.engine.runtime
+        model = tmp_path / "eyes.onnx"
+        model.write_bytes(b"model")
+        monkeypatch.setattr(
+            runtime, "_open", lambda path, options: SimpleNamespace(inputs=(), outputs=(), runs=0)
+        )
+        for _ in range(2):
+            runtime.load(model)
+        runtime.release()
+        runtime.load(model)
+        made.service._count()
+        assert _samples(made)["mien_model_loads_total", "model=eyes"] == 2

@@ -51,3 +51,14 @@ def test_times_beyond_all_classes_are_counted_too(database: Database) -> None:
     counters = Counters(database)
     counters.observe("job_seconds", SECONDS[-1] * 2, kind="faces")
     assert {count.labels.get("le") for count in counters.all()} == {"+Inf", None}
+
+
+def test_of_a_total_only_what_is_new_is_counted(database: Database) -> None:
+    counters = Counters(database)
+    for total in (2, 2, 5):
+        counters.reached("model_loads", total, model="a")
+    counters.flush()
+    (found,) = counters.all()
+    assert (found.name, found.labels, found.value) == ("model_loads", {"model": "a"}, 5)
+    counters.reached("model_loads", 6, model="a")
+    assert counters.all()[0].value == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._sessions: dict[Key, Session] = {}
         self._loading: dict[Key, threading.Lock] = {}
+        self._opened: Counter[str] = Counter()
         self._checked = False
 
     def __enter__(self) -> Runtime:
@@ -71,6 +73,8 @@ class Runtime:
             with loading:
                 session = self._sessions.get(key) or self._open(path, options)
                 with self._lock:
+                    if key not in self._sessions:
+                        self._opened[str(key[0])] += 1
                     self._sessions[key] = session
         Expected(tuple(inputs), outputs).check(session, path)
         return session
@@ -114,6 +118,12 @@ class Runtime:
             for key, session in self._sessions.items():
                 counts[str(key[0])] = counts.get(str(key[0]), 0) + session.runs
         return MappingProxyType(counts)
+
+    @property
+    def opened(self) -> Mapping[str, int]:
+        """How often each model file was loaded, by path; those that were let go of count too."""
+        with self._lock:
+            return MappingProxyType(dict(self._opened))
 
     def _options(self) -> LoadOptions:
         settings = self._settings

@@ -18,7 +18,7 @@ class Executor:
     seen_at: float
     started_at: float
     info: Mapping[str, Any]
-    """Host, process number, queues, devices, models."""
+    """Host, process number, queues, devices, models, memory."""
 
     def serves(self, queue: str) -> bool:
         """Whether the process works on tasks of that queue."""
@@ -43,15 +43,16 @@ class Executors:
             values = {"id": id, "role": role, "info": dict(info), "seen_at": clock, "started_at": clock}
             connection.execute(sa.insert(executors).values(**values))
 
-    def beat(self, id: str) -> bool:
-        """Note that a process lives; False when it is not in the list any more."""
+    def beat(self, id: str, info: Mapping[str, Any] | None = None) -> bool:
+        """Note that a process lives, and what it says of itself now; False when it is not in the list any more."""
         import sqlalchemy as sa
 
         from mien.db.tables import executors
 
         own = executors.c.id == id
         with self._database.begin() as connection:
-            done = connection.execute(sa.update(executors).where(own).values(seen_at=self._database.clock))
+            values = {"seen_at": self._database.clock} | ({} if info is None else {"info": dict(info)})
+            done = connection.execute(sa.update(executors).where(own).values(**values))
             return bool(done.rowcount)
 
     def end(self, id: str) -> None:

@@ -24,17 +24,26 @@ class Heart:
     """Beats in a thread of its own, so that it never waits for work."""
 
     def __init__(
-        self, executors: Executors, id: str, role: str, info: Callable[[], Mapping[str, Any]], every: float
+        self,
+        executors: Executors,
+        id: str,
+        role: str,
+        info: Callable[[], Mapping[str, Any]],
+        every: float,
+        vitals: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        """``info`` is asked at the start, ``vitals``, which changes all the time, for each beat."""
         self._executors = executors
-        self._id, self._role, self._info, self._every = id, role, info, every
+        self._id, self._role, self._info, self._every, self._vitals = id, role, info, every, vitals
+        self._known: Mapping[str, Any] = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="mien-heart", daemon=True)
         self._steady_since: float | None = None
 
     def start(self) -> None:
         """Raises DatabaseUnavailable."""
-        self._executors.begin(self._id, self._role, self._info())
+        self._known = self._info()
+        self._executors.begin(self._id, self._role, self._described())
         self._steady_since = time.monotonic()
         self._thread.start()
 
@@ -50,14 +59,17 @@ class Heart:
         since = self._steady_since
         return 0.0 if since is None else time.monotonic() - since
 
+    def _described(self) -> dict[str, Any]:
+        return {**self._known, **self._vitals()}
+
     def _loop(self) -> None:
         last = time.monotonic()
         while not self._done.wait(self._every * random.uniform(0.8, 1.0)):
             late = time.monotonic() - last > 3 * self._every  # this process was stopped, or the database away
             last = time.monotonic()
             try:
-                if not self._executors.beat(self._id):
-                    self._executors.begin(self._id, self._role, self._info())
+                if not self._executors.beat(self._id, self._described()):
+                    self._executors.begin(self._id, self._role, self._described())
             except DatabaseUnavailable:
                 self._steady_since = None
                 continue

@@ -26,6 +26,7 @@ _SAID: Final = {
     "job_failures": "Jobs that failed, by kind and code of the failure.",
     "policy_refusals": "Jobs that the content policy refused.",
     "jobs_completed_after_retries": "Jobs that were completed by a later attempt than the first.",
+    "model_loads": "Model files that were loaded, in all processes.",
     "frames": "Frames that were worked on; rate() of it is frames per second.",
     "job_seconds": "Length of the last attempt of a job.",
     "step_seconds": "Length of a step, by its processors.",
@@ -93,10 +94,19 @@ class ServiceCollector(Collector):
 
     def _workers(self) -> Iterator[Metric]:
         live = GaugeMetricFamily("mien_processes", "Processes that live, by role.", labels=["role"])
-        roles = [executor.role for executor in self._service.system.executors()]
+        executors = self._service.system.executors()
+        roles = [executor.role for executor in executors]
         for role in sorted(set(roles)):
             live.add_metric([role], roles.count(role))
         yield live
+        memory = GaugeMetricFamily(
+            "mien_worker_memory_bytes", "Memory of a worker, as it said last.", labels=["worker"]
+        )
+        for executor in executors:
+            used = executor.info.get("memory", {}).get("process")
+            if executor.role != "api" and used is not None:
+                memory.add_metric([executor.id], used)
+        yield memory
 
     def _deliveries(self) -> Iterator[Metric]:
         import sqlalchemy as sa

@@ -41,11 +41,21 @@ class Counters:
         self._database = database
         self._lock = threading.Lock()
         self._waiting: Counter[tuple[str, str]] = Counter()
+        self._reached: dict[tuple[str, str], float] = {}
 
     def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
         """Count something."""
         with self._lock:
             self._waiting[name, json.dumps(labels, sort_keys=True)] += amount  # type: ignore[assignment]
+
+    def reached(self, name: str, total: float, **labels: str) -> None:
+        """Count what is new of a total that something in this process keeps."""
+        key = name, json.dumps(labels, sort_keys=True)
+        with self._lock:
+            new = total - self._reached.get(key, 0.0)
+            self._reached[key] = total
+        if new > 0:
+            self.add(name, new, **labels)
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         """Count a time: in its class, in the sum and in the number of all."""

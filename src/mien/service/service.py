@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -272,7 +273,7 @@ class Service:
         chores = Periodic(self.log)
         chores.add("usage", SOON, self.usage.flush)
         chores.add("leases", SOON, lambda: self.gateway.leases.sweep())
-        chores.add("counters", SOON, self.counters.flush)
+        chores.add("counters", SOON, self._count)
         chores.add("rates", LATER, self.limits.rates.prune)
         chores.add("idempotency", LATER, self.idempotency.prune)
         return chores
@@ -280,7 +281,13 @@ class Service:
     def _flush(self) -> None:
         with suppress(DatabaseUnavailable):
             self.usage.flush()
-            self.counters.flush()
+            self._count()
+
+    def _count(self) -> None:
+        if "_made_engine" in vars(self):  # to ask for it would make one
+            for path, times in self._made_engine.runtime.opened.items():
+                self.counters.reached("model_loads", times, model=Path(path).stem)
+        self.counters.flush()
 
     def _on_change(self, connection: Connection, row: JobRow) -> None:
         """In the transaction of each change that a client makes of a job's state."""

@@ -31,6 +31,7 @@ from mien.service.repair import Repair
 from mien.service.running import KindRunner, Runs
 from mien.service.scratch import Keeps, clear_abandoned
 from mien.service.settings import ServiceSettings
+from mien.service.system import memory
 from mien.service.watch import Watch
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ class Jobs:
         self._role = role or self._settings.role
         self._done.clear()
         id = _unique_id() if self._role == "api" else self._worker_id()
-        heart = Heart(self.executors, id, self._role, self._described, self._settings.heartbeat_seconds)
+        every = self._settings.heartbeat_seconds
+        heart = Heart(self.executors, id, self._role, self._described, every, lambda: {"memory": memory()})
         if self._role != "api":
             self._begin_work(id, heart)
         heart.start()
