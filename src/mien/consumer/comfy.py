@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mien.comfyui import ComfyProgress, Environments, Output, Submission, Upload
+from mien.comfyui import ComfyProgress, ComfyResult, Environments, Output, Submission, Upload
 from mien.consumer.inputs import Inputs
 from mien.consumer.settings import ConsumerSettings
 from mien.consumer.task import FetchedTask
 from mien.consumer.worlds import Made, Room
-from mien.errors import ComfyError, WorkflowInvalid
+from mien.errors import ComfyError, InputError, MienError, SigningFailed, WorkflowInvalid
 from mien.media import formats
 from mien.service.names import safe_name
 
@@ -62,22 +62,22 @@ class Graphs:
         uploads = self._uploads(task, graph, room)
         policy = {"content_policy": self.settings.content_policy}
         self.engine().judge([upload.path for upload in uploads], policy)
-        into = _emptied(room.folder / "made")
         resume = Submission(**room.submission) if room.submission else None
-        result = self.environments.run(
+        taking = _Taking(self, task, uploads, room, policy)
+        self.environments.run(
             name,
             graph,
-            into=into,
+            into=_emptied(room.folder / "made"),
             job_id=re.sub(r"[^A-Za-z0-9_-]", "_", task.id),
             inputs=uploads,
             on_progress=lambda progress: room.tell(_shown(progress)),
             cancel=room.cancel,
             on_submitted=lambda submission: room.remember(asdict(submission)),
+            on_result=taking.take,
             attempt=resume.attempt if resume else 0,
             resume=resume,
         )
-        output = _chosen(task, result.outputs)
-        return self._adopted(task, output, uploads, room, policy)
+        return taking.result()
 
     def _uploads(self, task: FetchedTask, graph: Mapping[str, Any], room: Room) -> list[Upload]:
         found = []
@@ -89,7 +89,7 @@ class Graphs:
             found.append(Upload(path, f"{number}{path.suffix}", places))
         return found
 
-    def _adopted(
+    def adopted(
         self,
         task: FetchedTask,
         output: Output,
@@ -97,6 +97,7 @@ class Graphs:
         room: Room,
         policy: Mapping[str, Any],
     ) -> Made:
+        """The result as an output of this machine: judged, marked, signed."""
         assert output.path is not None
         name = safe_name(task.workflow, formats.extension(output.format))
         place = room.folder / "out" / name
@@ -111,6 +112,37 @@ class Graphs:
             options=policy,
         )
         return Made(place, name, {"content": done.content, "signed": done.signed})
+
+
+@dataclass
+class _Taking:
+    """Takes the result of a run in, as long as the instance still has it."""
+
+    graphs: Graphs
+    task: FetchedTask
+    uploads: list[Upload]
+    room: Room
+    policy: Mapping[str, Any]
+    made: Made | None = None
+    refusal: MienError | None = None
+    """Why there is no result; to take it once more would end the same way, so the instance may forget it."""
+
+    def take(self, found: ComfyResult) -> None:
+        """Mark the result and note it. What is raised lets the instance keep its own."""
+        try:
+            output = _chosen(self.task, found.outputs)
+            self.made = self.graphs.adopted(self.task, output, self.uploads, self.room, self.policy)
+        except (InputError, ComfyError, SigningFailed) as error:
+            self.refusal = error
+            return
+        self.room.keep(self.made)
+
+    def result(self) -> Made:
+        """What was made. Raises why there is nothing."""
+        if self.refusal is not None:
+            raise self.refusal
+        assert self.made is not None
+        return self.made
 
 
 def _places(task: FetchedTask, graph: Mapping[str, Any], image: Any) -> tuple[tuple[str, str], ...]:

@@ -14,7 +14,7 @@ from mien.consumer.heart import Heart
 from mien.consumer.journal import Entry
 from mien.consumer.outbox import Outbox
 from mien.consumer.settings import ConsumerSettings
-from mien.consumer.worlds import Room, World
+from mien.consumer.worlds import Made, Room, World
 from mien.errors import (
     Canceled,
     DiskFull,
@@ -118,19 +118,21 @@ class Errands:
             heart.tell,
             entry.note.submission,
             lambda submission: entry.write(submission=submission),
+            lambda made: _keep(entry, made),
         )
         try:
             heart.cancel.raise_if_set()
             made = self._world(entry).work(entry.task, room)
             facts.update(made.facts)
-            entry.write(result=made.file.relative_to(entry.folder).as_posix(), name=made.name)
+            if entry.note.result is None:
+                _keep(entry, made)
         except Unreported:
             return self._give_back(entry, heart)
         except Canceled as error:
             if heart.why == "lost":
                 return "dropped"
             if heart.why == "ending":
-                return self._give_back(entry, heart)
+                return None if entry.note.result else self._give_back(entry, heart)
             late = TimedOut(f"The task took longer than the {self.settings.run_seconds:.0f} seconds it may.")
             self._note_failure(entry, late if heart.why == "late" else error)
         except MienError as error:
@@ -169,6 +171,10 @@ class Errands:
                     raise Unreported(str(away)) from None
                 self.leaving.wait(max(pause, away.pause) * random.uniform(0.75, 1.25))
                 pause = min(pause * 2, self.settings.poll_max_seconds)
+
+
+def _keep(entry: Entry, made: Made) -> None:
+    entry.write(result=made.file.relative_to(entry.folder).as_posix(), name=made.name)
 
 
 def _failure(message: str, code: str = "internal", retryable: bool = False) -> dict[str, Any]:

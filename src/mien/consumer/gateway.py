@@ -54,7 +54,10 @@ class Gateway:
             "lease_seconds": settings.lease_seconds,
             "worker": settings.name,
         }
-        found = self._json(self._sent("GET", f"{TASKS}/fetch", params=query))
+        answer = self._sent("GET", f"{TASKS}/fetch", params=query)
+        if answer.status_code in (404, 405):
+            raise self._no_gateway()
+        found = self._json(answer)
         return None if found.get("data") is None else FetchedTask.of(found["data"])
 
     def heartbeat(self, task: FetchedTask, progress: Mapping[str, Any] | None) -> None:
@@ -143,8 +146,11 @@ class Gateway:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise RemoteFailed(f"What answers at {self.url} is no gateway of tasks; check TASK_API_URL.")
+            raise self._no_gateway()
         return found
+
+    def _no_gateway(self) -> RemoteFailed:
+        return RemoteFailed(f"What answers at {self.url} is no gateway of tasks; check TASK_API_URL.")
 
 
 def _check_answer(answer: httpx2.Response) -> None:

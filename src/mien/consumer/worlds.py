@@ -31,6 +31,8 @@ class Room:
     submission: Mapping[str, Any] | None = None
     """What was remembered before an interruption."""
     remember: Callable[[Mapping[str, Any]], None] = lambda submission: None
+    keep: Callable[[Made], None] = lambda made: None
+    """Notes a finished result, for those that have to tidy up elsewhere afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
