@@ -10,7 +10,7 @@ from typing import Any
 import av
 import av.error
 
-from mien.errors import CorruptMedia
+from mien.errors import CorruptMedia, MediaTooLarge
 from mien.media.container import fraction, open_input, video_stream
 from mien.media.sniff import Sniffed, sniff
 
@@ -24,10 +24,11 @@ class FrameIndex:
     time_base: Fraction
 
 
-def read_index(path: Path, sniffed: Sniffed | None = None) -> FrameIndex:
+def read_index(path: Path, sniffed: Sniffed | None = None, *, most: int | None = None) -> FrameIndex:
     """Read the packets of the video stream; a torn end is not an error.
 
-    Raises CorruptMedia when there is no frame at all, and what ``open_input`` raises.
+    Raises CorruptMedia when there is no frame at all, MediaTooLarge as soon as there are more than ``most``, and what
+    ``open_input`` raises.
     """
     sniffed = sniffed or sniff(path)
     times: list[int] = []
@@ -40,6 +41,8 @@ def read_index(path: Path, sniffed: Sniffed | None = None) -> FrameIndex:
                 if time is None or not packet.size or packet.is_discard:
                     continue
                 times.append(time)
+                if most is not None and len(times) > most:
+                    raise MediaTooLarge(f"{path} has more than {most} frames; cut it.")
                 if packet.is_keyframe:
                     keys.append(time)
         except av.error.FFmpegError:

@@ -27,12 +27,12 @@ MAX_PIXELS: Final = 120_000_000
 """Largest picture or frame that is opened when the caller sets no limit: ``Settings.max_pixels``."""
 
 
-def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> MediaInfo:
+def probe(path: Path, *, max_pixels: int = MAX_PIXELS, max_frames: int | None = None) -> MediaInfo:
     """Describe a picture, video or sound file without decoding more than one frame.
 
     The packets of a video are counted, so the time grows with its size on the disk. Raises
     InputMissing, CorruptMedia, UnsafeInput, UnsupportedMedia, and MediaTooLarge when a picture or frame
-    has more than ``max_pixels``.
+    has more than ``max_pixels``, or a video more than ``max_frames``, of which no more are counted.
     """
     sniffed = sniff(path)
     if sniffed.kind == "image":
@@ -43,7 +43,7 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> MediaInfo:
     with open_input(path, sniffed) as container:
         if sniffed.kind == "audio" or not container.streams.video:
             return _audio_info(container, path, sniffed)
-        return _video_info(container, path, sniffed, max_pixels)
+        return _video_info(container, path, sniffed, max_pixels, max_frames)
 
 
 def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -102,7 +102,9 @@ def alpha_decoder(stream: VideoStream) -> str | None:
     return None
 
 
-def _video_info(container: InputContainer, path: Path, sniffed: Sniffed, max_pixels: int) -> MediaInfo:
+def _video_info(
+    container: InputContainer, path: Path, sniffed: Sniffed, max_pixels: int, max_frames: int | None
+) -> MediaInfo:
     stream = video_stream(container, path)
     context = stream.codec_context
     check_pixels(path, context.width, context.height, max_pixels)
@@ -111,7 +113,7 @@ def _video_info(container: InputContainer, path: Path, sniffed: Sniffed, max_pix
     orientation = orientation_of(frame)
     width, height = orientation.size(frame.width, frame.height)
     color = color_of(frame)
-    index = read_index(path, sniffed)
+    index = read_index(path, sniffed, most=max_frames)
     rate = _rate(stream, index)
     video = VideoInfo(
         codec=context.codec.canonical_name,

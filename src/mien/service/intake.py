@@ -24,6 +24,9 @@ BLOCK: Final = 1 << 20
 MAX_PICTURE_BYTES: Final = 200 << 20
 """Pictures are opened in memory as a whole; videos and sounds are not."""
 
+FRAMES_A_SECOND: Final = 120
+"""Frames of the longest video that is taken, on average; counting those of a tiny animation may take minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Media:
@@ -100,7 +103,7 @@ def examine(path: Path, name: str, settings: ServiceSettings) -> Media:
     """What an input is, by its content. Messages name it ``name``.
 
     Raises CorruptMedia, UnsupportedMedia, UnsafeInput (a playlist, or a file that is a second thing as well),
-    MediaTooLarge when it is over a limit of pixels, seconds or bytes.
+    MediaTooLarge when it is over a limit of pixels, frames, seconds or bytes.
     """
     from mien.media.sniff import sniff
 
@@ -111,7 +114,8 @@ def examine(path: Path, name: str, settings: ServiceSettings) -> Media:
                 f"{path} is a picture of more than {in_mb(MAX_PICTURE_BYTES)}; make it smaller."
             )
         check_single(path, found)
-        media = describe(path, max_pixels=settings.max_pixels)
+        most = int(settings.max_seconds * FRAMES_A_SECOND)
+        media = describe(path, max_pixels=settings.max_pixels, max_frames=most)
     except InputError as error:
         raise type(error)(str(error).replace(str(path), name)) from None
     if media.duration > settings.max_seconds:
@@ -121,11 +125,11 @@ def examine(path: Path, name: str, settings: ServiceSettings) -> Media:
     return media
 
 
-def describe(path: Path, *, max_pixels: int) -> Media:
+def describe(path: Path, *, max_pixels: int, max_frames: int | None = None) -> Media:
     """What a media file holds; raises what ``probe`` raises."""
     from mien.media.probe import probe
 
-    info = probe(path, max_pixels=max_pixels)
+    info = probe(path, max_pixels=max_pixels, max_frames=max_frames)
     video = info.video
     frames = video.frame_count if video is not None else int(info.kind == "image")
     if info.kind == "video" and frames == 0:

@@ -43,6 +43,8 @@ SESSIONS: Final = 4
 GREETING: Final = 15.0
 """Seconds in which the first message has to come."""
 HEADER: Final = struct.Struct(">II")
+SILENCE: Final = 60.0
+"""Seconds without a frame after which a connection makes room for others."""
 REFUSED: Final = 1008
 """Code with which a connection ends after an error."""
 
@@ -127,10 +129,14 @@ class _Desk:
         self._news = asyncio.Event()
 
     async def read(self, socket: WebSocket) -> None:
-        """Take in frames until the client goes. Raises InputError for what is no frame."""
+        """Take in frames until the client goes. Raises InputError for what is no frame, TimedOut when none comes."""
         number = 0
         while True:
-            message: dict[str, Any] = dict(await socket.receive())
+            try:
+                async with asyncio.timeout(SILENCE):
+                    message: dict[str, Any] = dict(await socket.receive())
+            except TimeoutError:
+                raise TimedOut(f"No frame came for {SILENCE:.0f} seconds.") from None
             if message["type"] == "websocket.disconnect":
                 return
             if not message.get("bytes"):
