@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.server.served import Served, code_of, face_png, served
+
+
+def test_requests_bytes_and_jobs_are_told_by_day(tmp_path: Path) -> None:
+    with served(tmp_path, works=False, jobs_per_day=9, max_queue_per_key=7) as made:
+        asset = made.upload()
+        made.submit(processors=["inverter"], target=asset)
+        found = made.client.get("usage").json()
+    (day,) = found["days"]
+    assert day["amounts"]["jobs"] == 1
+    assert day["amounts"]["requests"] == 2
+    assert day["amounts"]["bytes_in"] > len(face_png())
+    assert day["amounts"]["bytes_out"] > 0
+    assert found["limits"]["jobs_per_day"] == 9
+    assert found["limits"]["max_queue"] == 7
+
+
+def test_everybody_sees_what_they_used_alone(tmp_path: Path) -> None:
+    with served(tmp_path, works=False, auth="on") as made:
+        keys = [made.service.keys.create(name, ["submit", "read"]).token for name in ("ann", "bob")]
+        ann, bob = ({"X-Api-Key": key} for key in keys)
+        for _ in range(3):
+            made.client.get("jobs", headers=ann)
+        mine = made.client.get("usage", headers=ann).json()
+        theirs = made.client.get("usage", headers=bob).json()
+        assert mine["days"][0]["amounts"]["requests"] == 3
+        assert theirs["days"] == []
+        assert mine["owner"] != theirs["owner"]
+        assert code_of(made.client.get("usage")) == (401, "unauthorized")
+        sender = {"X-Api-Key": made.service.keys.create("sender", ["submit"]).token}
+        assert code_of(made.client.get("usage", headers=sender)) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("days", ["0", "367", "many"])
+def test_days_that_cannot_be_are_refused(idle: Served, days: str) -> None:
+    answer = idle.client.get("usage", params={"days": days})
+    assert code_of(answer) == (422, "invalid_input")
+    assert answer.json()["error"]["details"][0]["field"] == "days"
