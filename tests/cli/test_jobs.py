@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path

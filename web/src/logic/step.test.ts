@@ -35,7 +35,10 @@ describe("a step", () => {
       { face: "f0-1-2-3-4", frame: 0, crop: null, sources: ["m1", "m2"] },
       { face: "f0-5-6-7-8", frame: 0, crop: null, sources: ["m2"] },
     ];
-    expect(stepOf({ ...bench, mapped }).face_map).toEqual([{ face: "f0-1-2-3-4", sources: ["aaa"] }]);
+    const sources = [...bench.sources, { key: "m4", asset: "sss", kind: "audio" }];
+    const step = stepOf({ ...bench, sources, mapped });
+    expect(step.face_map).toEqual([{ face: "f0-1-2-3-4", sources: ["aaa"] }]);
+    expect(step.sources).toEqual(["sss"]);
   });
 });
 

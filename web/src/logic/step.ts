@@ -43,13 +43,15 @@ export function stepOf(bench: Bench, known: Readonly<Record<string, readonly str
   const clip = "frames" in bench.target && bench.target.kind === "video" && bench.trim;
   if (clip) Object.assign(options, trimOptions(bench.trim!, (bench.target as { frames: number }).frames));
   const target: Target = "step" in bench.target ? { step: bench.target.step } : bench.target.asset;
+  const map = faceMap(bench.mapped, asset);
+  // Where the map says who gets which face, a picture outside it would go to nobody.
+  const used = map.length ? ready.filter((source) => source.kind === "audio") : ready;
   const step: StepRequest = {
     processors: [...bench.recipe.processors],
-    sources: ready.map((source) => source.asset as string),
+    sources: used.map((source) => source.asset as string),
     target,
     options,
   };
-  const map = faceMap(bench.mapped, asset);
   if (map.length) step.face_map = map;
   if (bench.output.format || bench.output.name) step.output = { ...bench.output };
   if (bench.resolution) step.resolution = bench.resolution;

@@ -16,13 +16,15 @@ export function interval(seconds: number, wanted = 120): number {
 
 /** The pictures of the film strip: for each of `count` places the moment nearest to its middle. */
 export function strip(moments: readonly Moment[], count: number, frames: number): (Moment | null)[] {
+  // Between two looks, the picture of the nearer one stands for the place.
+  const apart = moments.length > 1 ? Math.abs(moments[1]!.frame - moments[0]!.frame) : 0;
   return Array.from({ length: count }, (_, index) => {
     const middle = ((index + 0.5) / count) * frames;
     let best: Moment | null = null;
     for (const moment of moments) {
       if (moment.thumbnail && (!best || Math.abs(moment.frame - middle) < Math.abs(best.frame - middle))) best = moment;
     }
-    return best && Math.abs(best.frame - middle) <= frames / count + 1 ? best : null;
+    return best && Math.abs(best.frame - middle) <= Math.max(frames / count, apart) + 1 ? best : null;
   });
 }
 
