@@ -274,3 +274,46 @@ def test_frames_of_a_tiny_animation_are_not_counted_to_the_end(tmp_path: Path) -
     path.write_bytes(head + frame * 5000 + b";")
     with pytest.raises(MediaTooLarge, match="more than 120 frames"):
         examine(path, "many.gif", ServiceSettings(data_dir=tmp_path, max_seconds=1))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/x",
+        "https://127.1/x",
+        "https://2130706433/x",
+        "https://0x7f000001/x",
+        "https://[::ffff:127.0.0.1]/x",
+        "https://[64:ff9b::7f00:1]/x",
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/x",
+        "https://LOCALHOST./x",
+        "https://user:secret@example.org/x",
+        "http://example.org/x",
+        "file:///etc/passwd",
+        "https:///x",
+    ],
+)
+def test_private_addresses_are_refused_in_every_field(open_door: Served, url: str) -> None:
+    face, client = open_door.upload(), open_door.client
+    step = {"processors": ["inverter"], "target": face}
+    swap = {"source_url": url, "target_url": url}
+    for path, body in (
+        ("jobs", {**step, "target": url}),
+        ("jobs", {**step, "sources": [url]}),
+        ("jobs", {**step, "face_map": [{"face": "f0-1-1-9-9", "sources": [url]}]}),
+        ("jobs", {**step, "webhook": {"url": url}}),
+        ("batches", {"targets": [url], "settings": [{"processors": ["inverter"]}]}),
+        ("webhooks", {"url": url}),
+        ("assets", {"url": url}),
+        ("verify", {"url": url}),
+        ("faces/detect", {"asset": url}),
+        ("faces/timeline", {"asset": url}),
+        ("preview", {**step, "target": url}),
+        ("/process", swap),
+        ("/api/tasks/create", {"workflow": "face_swap", "task_data": swap}),
+    ):
+        answer = client.post(str(client.base_url.join(path)) if path.startswith("/") else path, json=body)
+        assert answer.status_code == 422, (path, answer.text)
+        assert "secret" not in answer.text
+    assert greeted(open_door, {"processors": ["inverter"], "sources": [url]})["error"]

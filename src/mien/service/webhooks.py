@@ -166,12 +166,13 @@ class Webhooks:
             self._enqueue_for_batch(connection, row, batch)
 
     def check_url(self, url: str) -> None:
-        """Raise UnsafeInput for an address that must not be called."""
-        from mien.fetch.urls import read_url
+        """Raise UnsafeInput for an address that must not be called; names are looked up when it is called."""
+        from mien.fetch.urls import read_url, refuse_private
 
         if len(url) > LONGEST:
             raise UnsafeInput(f"The address of a webhook has at most {LONGEST} characters.")
-        read_url(url, call_rules(self._settings, url))
+        rules = call_rules(self._settings, url)
+        refuse_private(read_url(url, rules), rules)
 
     def _targets(self, connection: Connection, row: JobRow) -> list[tuple[_Target, Sequence[str]]]:
         """All addresses for the owner of a job or for the job itself, each with the events that it wants."""
