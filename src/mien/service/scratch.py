@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from mien.errors import AssetMissing, InputError
+from mien.errors import AssetMissing, InputError, MienError
 from mien.fetch import is_url
 from mien.jobs.job import Job
 from mien.media.atomic import output_errors
@@ -63,17 +63,23 @@ def clear_abandoned(root: Path, older_than: float = ABANDONED) -> None:
 
 
 class Inputs:
-    """The inputs of one step, as long as the block lasts. Use as a context manager."""
+    """The inputs of one step, as long as the block lasts. Use as a context manager.
+
+    Errors that leave the block speak of files by the names that their owner gave them.
+    """
 
     def __init__(self, assets: Keeps, owner: str) -> None:
         self._assets = assets
         self._owner = owner
+        self._names: dict[str, str] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Inputs:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MienError):
+            error.args = (self.said(str(error)), *error.args[1:])
         self._stack.close()
 
     def fetched(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +105,15 @@ class Inputs:
         id = asset_id(text, job)
         if id is None:
             return text
-        return str(self._stack.enter_context(self._assets.local_copy(id, self._owner)))
+        path = str(self._stack.enter_context(self._assets.local_copy(id, self._owner)))
+        self._names[path] = self._assets.get(id, self._owner).name
+        return path
+
+    def said(self, text: str) -> str:
+        """A sentence about the files of this machine with the names that their owner gave them."""
+        for path, name in self._names.items():
+            text = text.replace(path, name).replace(Path(path).name, name)
+        return text
 
 
 def asset_id(reference: str, job: Job) -> str | None:

@@ -97,10 +97,10 @@ class Steps:
                 report=lambda progress: attempt.report(progress, index, len(job.steps)),
                 preview=lambda data: attempt.tell("preview", data),
                 remember=lambda data: _remember(attempt, data),
-                keep=lambda done: self._keep(attempt, index, done),
+                keep=lambda done: self._keep(attempt, index, _told(done, inputs)),
                 leaving=lambda: attempt.why in ("handed_back", "overtaken"),
             )
-            done = runner_for(self.runners, attempt.row, step).run(task)
+            done = _told(runner_for(self.runners, attempt.row, step).run(task), inputs)
         if not states.is_done(attempt.row.job.steps[index]):
             attempt.cancel.raise_if_set()
             self._keep(attempt, index, done)
@@ -141,6 +141,10 @@ def _check_queue(attempt: Attempt, index: int) -> None:
         raise WrongQueue(name)
     if not name.startswith(COMFYUI) and queued.startswith(COMFYUI):
         raise WrongQueue(PICTURES)
+
+
+def _told(done: StepDone, inputs: Inputs) -> StepDone:
+    return replace(done, notices=tuple(inputs.said(text) for text in done.notices))
 
 
 def _name(step: JobStep, target: Asset | None, index: int, *, marked: bool) -> str:
