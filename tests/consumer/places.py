@@ -1,19 +1,14 @@
-"""Consumers with stand-ins for the work, and a gateway for them.
-
-Also a consumer process: ``python -m tests.consumer.places JSON`` works until it is told to stop.
-"""
+"""Consumers in threads and processes, and clients of the gateway that gives them tasks."""
 
 from __future__ import annotations
 
 import io
 import json
-import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,46 +19,11 @@ import httpx2
 from mien.comfyui import ComfySettings
 from mien.consumer.composing import open_consumer
 from mien.consumer.consumer import Consumer
-from mien.consumer.settings import ConsumerSettings
-from mien.pipeline.adopting import Adopted
-from mien.pipeline.progress import Cancel, Progress, Report
-from mien.pipeline.step import PathInput, Result, Step
 from mien.settings import Settings
+from tests.consumer.process import StandIn, settings_for
 from tests.server.served import Served, face_png
 
 PAINT = {"prompt": "a cat", "resolution": "512x768", "seed": 7}
-
-
-@dataclass
-class StandIn:
-    """In the place of the face engine: the result is the target; ``behave`` is called before, with the request."""
-
-    behave: Callable[[Step, Cancel], None] = lambda step, cancel: None
-    marks: Path | None = None
-    """A folder that gets a file for each result."""
-    steps: list[Step] = field(default_factory=list)
-
-    def __enter__(self) -> StandIn:
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def run(self, step: Step, *, on_progress: Report | None = None, cancel: Cancel | None = None) -> Result:
-        self.steps.append(step)
-        if on_progress is not None:
-            on_progress(Progress("process", 0, 1))
-        self.behave(step, cancel or Cancel())
-        shutil.copyfile(step.target, step.output)
-        if self.marks is not None:
-            (self.marks / f"{time.monotonic_ns()}").touch()
-        return Result(step.output, "image", 1, 0.01, 1)
-
-    def judge(self, files: Iterable[PathInput], options: Mapping[str, Any] | None = None) -> str:
-        return "passed"
-
-    def adopt_result(self, made: PathInput, output: PathInput, **about: Any) -> Adopted:
-        shutil.copyfile(made, output)
-        return Adopted("passed", False, ())
 
 
 class Requests:
@@ -71,13 +31,20 @@ class Requests:
 
     def __init__(self, place: Served) -> None:
         self.place = place
+        self._uploaded: dict[int, str] = {}
         self.url = str(place.client.base_url).replace("/api/v1/", "")
         self.http = httpx2.Client(base_url=self.url, timeout=60, trust_env=False)
 
     def swap(self, shade: int = 0, **more: Any) -> str:
         """The id of a new face swap of two uploaded pictures."""
-        data = {"source_url": self.place.upload(1), "target_url": self.place.upload(shade), **more}
+        data = {"source_url": self.upload(1), "target_url": self.upload(shade), **more}
         return self.create("face_swap", data)
+
+    def upload(self, shade: int) -> str:
+        """The id of a picture, which is uploaded once."""
+        if shade not in self._uploaded:
+            self._uploaded[shade] = self.place.upload(shade)
+        return self._uploaded[shade]
 
     def create(self, workflow: str, data: Mapping[str, Any]) -> str:
         answer = self.http.post("/api/tasks/create", json={"workflow": workflow, "task_data": data})
@@ -122,12 +89,6 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.02)
-
-
-def settings_for(url: str, folder: Path, **given: Any) -> ConsumerSettings:
-    """Quick settings; ``folder`` is the work folder."""
-    quick = {"poll_seconds": 0.05, "poll_max_seconds": 0.2, "lease_seconds": 30, "shutdown_seconds": 20}
-    return ConsumerSettings.model_validate({"url": url, "work_dir": folder, **quick, **given})
 
 
 @dataclass
@@ -186,7 +147,7 @@ class Process:
 
     def __init__(self, url: str, folder: Path, **given: Any) -> None:
         words = {"url": url, "folder": str(folder), **given}
-        command = [sys.executable, "-m", "tests.consumer.places", json.dumps(words)]
+        command = [sys.executable, "-m", "tests.consumer.process", json.dumps(words)]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
@@ -199,54 +160,6 @@ class Process:
         return self.process.wait(60)
 
 
-def main(url: str, folder: str, marks: str, hold: str = "", die_at: str = "", **given: Any) -> None:
-    """A consumer whose work is quick. ``hold``: work waits as long as that file exists; ``die_at``: see ``_deadly``."""
-    place = Path(marks)
-
-    def behave(step: Step, cancel: Cancel) -> None:
-        (place / "begun").touch()
-        while hold and Path(hold).exists():
-            cancel.wait(0.05)
-
-    settings = settings_for(url, Path(folder), **given)
-    made = Settings.from_environment({})
-    _deadly(die_at, place)
-    with open_consumer(settings, made, engine=lambda _: StandIn(behave, place)) as consumer:  # type: ignore[arg-type,return-value]
-        signal.signal(signal.SIGTERM, lambda *_: consumer.stop())
-        consumer.run()
-
-
-def _deadly(moment: str, place: Path) -> None:
-    """Kill this process, once, just before (``name``) or after (``name+``) a call of a consumer's part."""
-    import os
-
-    from mien.consumer.gateway import Gateway
-    from mien.consumer.journal import Entry
-
-    if not moment or (place / "died").exists():
-        return
-    name = moment.rstrip("+")
-    owner: Any = Entry if name == "write" else Gateway
-    before = getattr(owner, name)
-
-    def call(*args: Any, **more: Any) -> Any:
-        if not moment.endswith("+"):
-            _die(place)
-        found = before(*args, **more)
-        _die(place)
-        return found
-
-    def _die(place: Path) -> None:
-        (place / "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, name, call)
-
-
 def picture(shade: int = 0) -> bytes:
     """A small picture."""
     return face_png(shade)
-
-
-if __name__ == "__main__":
-    main(**json.loads(sys.argv[1]))

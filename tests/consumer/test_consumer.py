@@ -13,7 +13,8 @@ from mien.consumer.settings import ConsumerSettings
 from mien.errors import JobBusy, NoFace, RemoteFailed, StorageRefused
 from mien.pipeline.progress import Cancel
 from mien.pipeline.step import Step
-from tests.consumer.places import PAINT, Requests, StandIn, picture, settings_for, until, working
+from tests.consumer.places import PAINT, Requests, picture, until, working
+from tests.consumer.process import StandIn, settings_for
 from tests.consumer.proxies import proxy
 from tests.pipeline.fakes import Inverter, fake_engine
 
@@ -248,7 +249,10 @@ def test_inputs_belong_to_whoever_has_the_task(gateway: Requests, tmp_path: Path
 
 
 def test_a_task_that_this_consumer_cannot_do_is_refused(gateway: Requests, tmp_path: Path) -> None:
-    data: dict[str, Any] = {"source_url": "https://nowhere.invalid/a.png", "target_url": gateway.place.upload(1)}
+    data: dict[str, Any] = {
+        "source_url": "https://nowhere.invalid/a.png",
+        "target_url": gateway.place.upload(1),
+    }
     id = gateway.create("face_swap", data)
     with working(gateway.url, tmp_path / "work", once=True, concurrency=1) as found:
         until(lambda: sum(found.outcomes.values()) > 0)

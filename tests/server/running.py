@@ -12,9 +12,9 @@ import uvicorn
 
 
 @contextmanager
-def running(app: Any) -> Iterator[httpx2.Client]:
+def running(app: Any, port: int = 0) -> Iterator[httpx2.Client]:
     """A client of the app, which is served in a thread until the end of the block."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", access_log=False)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

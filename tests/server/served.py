@@ -64,6 +64,7 @@ def served(
     works: bool = True,
     engine: dict[str, Any] | None = None,
     processors: Mapping[str, Any] | None = PROCESSORS,
+    port: int = 0,
     comfy: ComfySettings | None = None,
     tracing: Tracing = OFF,
     **given: Any,
@@ -80,7 +81,7 @@ def served(
     with Service(settings, engine_settings, database, storage, log, make, comfy, tracing) as service:
         if works:
             service.start("all")
-        with running(create_app(service)) as client:
+        with running(create_app(service), port) as client:
             yield Served(service, client)
 
 

@@ -73,7 +73,7 @@ class ConsumerSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if not re.match(r"https?://[^/?#@\s]+[^?#\s]*\Z", url):
+        if not re.match(r"https?://[^/?#@\s]+(/[^?#\s]*)?\Z", url):
             raise ValueError("it is not an address such as https://mien.example.org")
         return url.rstrip("/")
 
