@@ -47,6 +47,7 @@ def job_summary(row: JobRow, address: Address) -> dict[str, Any]:
         "kind": row.kind,
         "environment": row.environment,
         "workflow": row.workflow,
+        "processors": list(dict.fromkeys(name for step in row.job.steps for name in step.processors)),
         "priority": row.priority,
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),

@@ -11,7 +11,10 @@ export function stepTitle(step: Pick<JobStep, "processors" | "workflow">): strin
 export function jobTitle(job: Job): string {
   if (job.kind === "download") return t("job.download.kind");
   if (job.workflow) return job.workflow;
-  const names = job.steps.map(stepTitle).filter(Boolean);
+  // Boards get jobs without their steps.
+  const names = job.steps.length
+    ? job.steps.map(stepTitle).filter(Boolean)
+    : job.processors.map((name) => named("processor", name, humanise(name)));
   return names.length ? names.join(", ") : (job.results[0]?.name ?? humanise(job.kind));
 }
 

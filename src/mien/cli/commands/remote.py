@@ -134,7 +134,7 @@ class _Remote:
         with self._client(parsed) as client:
             page = client.jobs(status=list(chosen(parsed, "status")) or None)
         rows = [
-            (job.id, job.status, ", ".join(_processors_of(job)), job.created_at[:19]) for job in page.jobs
+            (job.id, job.status, ", ".join(job.processors), job.created_at[:19]) for job in page.jobs
         ]
         data = page.model_dump(mode="json")
         self._terminal.result(
@@ -242,10 +242,6 @@ def _sentence(job: Job) -> str:
     if job.failure is not None:
         facts.append(job.failure.message)
     return f"{job.id}: {', '.join(facts)}"
-
-
-def _processors_of(job: Job) -> list[str]:
-    return list(dict.fromkeys(name for step in job.steps for name in step.processors))
 
 
 def _state(check: Any) -> str:

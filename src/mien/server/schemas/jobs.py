@@ -100,6 +100,7 @@ class Job(Model):
     kind: str
     environment: str
     workflow: str | None = None
+    processors: list[str] = Field(default_factory=list, description="Of all steps, each once.")
     priority: int
     created_at: Moment
     updated_at: Moment
