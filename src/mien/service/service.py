@@ -37,6 +37,7 @@ from mien.service.retention import EVERY, Retention
 from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
 from mien.service.steps import COMFYUI
+from mien.service.submitting import DOWNLOAD
 from mien.service.system import System
 from mien.service.traced import TracedChain
 from mien.service.tracing import OFF, Tracing, open_tracing
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from mien.service.logs import Log
     from mien.service.steps import StepDone, StepRunner
 
+AUDIT_LOG = "audit.jsonl"
+"""The audit log in the data folder, where the settings name no other."""
 SOON = 5.0
 """Seconds between two writings of what is counted."""
 LATER = 600.0
@@ -119,6 +122,7 @@ class Service:
     def _compose_jobs(self) -> None:
         database, settings, engine_settings = self.database, self.settings, self.engine_settings
         self.counters = Counters(database)
+        self.accounts = Accounts(engine_settings.audit_log or settings.data_folder() / AUDIT_LOG)
         self.events = Events(database)
         self.assets = Assets(database, self.storage, settings, tracing=self.tracing)
         self.uploads = Uploads(database, self.storage, self.assets, settings)
@@ -203,8 +207,8 @@ class Service:
 
     @cached_property
     def _made_engine(self) -> Engine:
-        # Jobs have records of their own in the audit log, one for all their steps.
-        settings = self.engine_settings.model_copy(update={"audit_log": None})
+        # Jobs have one record of their own for all their steps, and their consent was checked before.
+        settings = self.engine_settings.model_copy(update={"audit_log": None, "require_consent": False})
         return self._ends.enter_context(self._make_engine(settings))
 
     @cached_property
@@ -305,9 +309,9 @@ class Service:
     def _on_ended(self, row: JobRow) -> None:
         failure = row.job.failure
         self.log.info("job_ended", job=row.id, status=row.status, code=failure and failure.code)
-        if self.engine_settings.audit_log is not None:
+        if row.kind != DOWNLOAD:
             try:
-                Accounts(self.engine_settings.audit_log).record(row)
+                self.accounts.record(row)
             except MienError as error:
                 self.log.error("audit_failed", job=row.id, reason=str(error))
 
