@@ -195,7 +195,10 @@ def test_the_end_gives_long_work_back(gateway: Requests, tmp_path: Path) -> None
     assert gateway.ends().get(id) is None
 
 
-def test_a_finished_result_is_reported_by_the_next_start(gateway: Requests, tmp_path: Path) -> None:
+def test_a_finished_result_is_reported_by_the_next_start(
+    gateway: Requests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.consumer.consumer.GRACE", 0.3)
     held = Held()
     id = gateway.swap()
     with (
