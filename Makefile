@@ -25,7 +25,7 @@ run: $(STAMP)
 studio: $(STUDIO)
 
 $(STUDIO): docs/openapi.json web/index.html web/package-lock.json $(shell find web/src web/public -type f 2>/dev/null)
-	cd web && npm ci --no-audit --no-fund && npm run --silent build
+	cd web && npm install --no-save --no-audit --no-fund && npm run --silent build
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mien --cov-report=term:skip-covered

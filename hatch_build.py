@@ -41,7 +41,7 @@ def build(web: Path) -> str:
         return "the sources of the studio are not here"
     if npm is None:
         return "npm is not installed"
-    for command in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
+    for command in (["install", "--no-save", "--no-audit", "--no-fund"], ["run", "build"]):
         done = subprocess.run([npm, *command], cwd=web, capture_output=True, text=True, check=False)
         if done.returncode:
             return f"npm {command[0]} failed: {(done.stderr or done.stdout).strip()[-500:]}"

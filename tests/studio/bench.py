@@ -49,7 +49,7 @@ def detail(page: Page, status: str) -> Locator:
 def check_access(page: Page) -> None:
     """Nothing that keeps people out, as far as a program can tell."""
     if not AXE.is_file():
-        pytest.skip("axe-core is not installed: cd web && npm ci")
+        pytest.skip("axe-core is not installed: cd web && npm install")
     # Through the debugger, since the page itself may run no script that is not the studio's.
     page.evaluate(AXE.read_text())
     found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")

@@ -100,7 +100,7 @@ def hub() -> Iterator[Hub]:
 def address(builtin_store: ModelStore, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a service of its own, with its own models, listens."""
     if not (DIST / "index.html").is_file():
-        pytest.skip("the studio is not built: cd web && npm ci && npm run build")
+        pytest.skip("the studio is not built: cd web && npm install && npm run build")
     folder = tmp_path_factory.mktemp("service")
     models = folder / "cache" / "models"
     models.mkdir(parents=True)

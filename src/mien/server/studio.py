@@ -34,7 +34,7 @@ MISSING: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><
 <p>The service runs; only its web pages are missing. Packages bring them along. In a checkout, with
 <a href="https://nodejs.org" rel="noreferrer">Node.js</a> 20.19 or newer:</p>
 <pre>cd web
-npm ci
+npm install
 npm run build</pre>
 <p>Then reload this page. <code>make run</code> does all of it. Without the studio there are
 <a href="docs">the HTTP API</a> and the command line: <code>mien --help</code>.</p>
