@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from mien.cli.main import main
+from mien.service.callers import LOCAL
+from mien.service.requests import LiveRequest
 from tests.server.served import code_of, served
 
 
@@ -30,3 +32,11 @@ def test_every_job_leaves_a_line_that_outlives_it(tmp_path: Path) -> None:
     assert line["results"][0]["asset"] == done["results"][0]["asset"]
     assert lines[failed["id"]]["outcome"] == "invalid_input"
     assert main(["audit", "verify", str(log), "--quiet"]) == 0
+
+
+def test_a_live_picture_leaves_a_line_as_well(tmp_path: Path) -> None:
+    wish = LiveRequest(processors=["inverter"], options={"consent_ref": "form 3"})
+    with served(tmp_path, works=False) as place, place.service.desk.looking.live(wish, LOCAL):
+        pass
+    (line,) = map(json.loads, (tmp_path / "audit.jsonl").read_text().splitlines())
+    assert (line["processors"], line["consent_ref"], line["outcome"]) == (["inverter"], "form 3", "ended")

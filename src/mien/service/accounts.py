@@ -1,26 +1,57 @@
-"""The audit record of a job: who had what done, on whose consent, and what came out. Never a picture."""
+"""The audit records of jobs and live pictures: who had what done, on whose consent, what came out. Never a picture."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien._version import __version__
 from mien.jobs.rows import JobRow
 from mien.safety.audit import AuditLog
 
+if TYPE_CHECKING:
+    from mien.pipeline.live import LiveSession
+
 
 @dataclass(frozen=True)
 class Accounts:
-    """Writes one record for each job that has ended, into the log that ``mien audit`` checks."""
+    """Writes one record for each job and each live picture that has ended, into the log that ``mien audit`` checks."""
 
     path: Path
 
     def record(self, row: JobRow) -> None:
         """Add the record of a job. Raises OutputNotWritable, DiskFull."""
+        self._append(_record(row))
+
+    def record_live(
+        self,
+        owner: str,
+        processors: Sequence[str],
+        consent_ref: str | None,
+        session: LiveSession,
+        seconds: float,
+    ) -> None:
+        """Add the record of a live picture that has ended. Raises OutputNotWritable, DiskFull."""
+        self._append(
+            {
+                "live": uuid.uuid4().hex,
+                "owner": owner,
+                "program": f"mien {__version__}",
+                "processors": list(processors),
+                "consent_ref": consent_ref,
+                "outcome": "ended",
+                "seconds": round(seconds, 3),
+                "models": list(session.models),
+                "content": session.content,
+            }
+        )
+
+    def _append(self, record: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        AuditLog(self.path).append(_record(row))
+        AuditLog(self.path).append(record)
 
 
 def _record(row: JobRow) -> dict[str, Any]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mien.comfyui.workflows import Workflows
     from mien.jobs.database import DatabaseStore
     from mien.pipeline.engine import Engine
+    from mien.service.accounts import Accounts
     from mien.service.assets import Assets
     from mien.service.callers import Caller
     from mien.service.events import Events
@@ -56,6 +57,7 @@ class Desk:
         workflows: Workflows,
         environments: Environments,
         comfy: ComfySettings,
+        accounts: Accounts,
     ) -> None:
         self._settings = settings
         self._engine_settings = engine_settings
@@ -71,6 +73,7 @@ class Desk:
         self._workflows = workflows
         self._environments = environments
         self._comfy = comfy
+        self._accounts = accounts
         self.measurements = Measurements(store.database)
         self.estimator = Estimator(self.measurements)
 
@@ -130,7 +133,7 @@ class Desk:
     @cached_property
     def looking(self) -> Looking:
         """Looks at files without making a job of it."""
-        return Looking(self._engine, self._assets, self.checker, self.submissions.look)
+        return Looking(self._engine, self._assets, self.checker, self.submissions.look, self._accounts)
 
     def estimate(self, request: JobRequest, caller: Caller) -> dict[str, Any]:
         """How long a job would work, as the API shows it. Raises what is wrong with the request."""

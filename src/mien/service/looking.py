@@ -17,6 +17,7 @@ from mien.options import declared
 from mien.pipeline.people import people_of
 from mien.pipeline.progress import Cancel
 from mien.pipeline.step import Step
+from mien.service.accounts import Accounts
 from mien.service.assets import Assets
 from mien.service.callers import Caller
 from mien.service.checking import Checker, Look
@@ -96,6 +97,7 @@ class Looking:
     assets: Assets
     checker: Checker
     look: Callable[[Caller], Look]
+    accounts: Accounts
     newest: Newest = field(default_factory=Newest)
 
     def detect_asset(self, request: DetectRequest, caller: Caller) -> dict[str, Any]:
@@ -175,7 +177,12 @@ class Looking:
             args = inputs.local(inputs.fetched({"source_paths": sources, **options}), _NO_JOB)
             paths = args.pop("source_paths")
             with self.engine().live(paths, processors, args) as session:
-                yield session
+                began = time.monotonic()
+                try:
+                    yield session
+                finally:
+                    consent, seconds = options.get("consent_ref"), time.monotonic() - began
+                    self.accounts.record_live(caller.owner, processors, consent, session, seconds)
 
     def verify_asset(self, reference: str, caller: Caller, name: str | None = None) -> tuple[Findings, str]:
         """What an asset says about how it was made, and its verdict."""

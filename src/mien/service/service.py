@@ -167,6 +167,7 @@ class Service:
             workflows=self.workflows,
             environments=self.environments,
             comfy=self.comfy,
+            accounts=self.accounts,
         )
         self.health = Health(
             settings, engine_settings, database, self.store, self.storage, lambda: self.models
