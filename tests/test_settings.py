@@ -66,7 +66,7 @@ def test_names_of_facefusion_wrappers_count_after_those_of_mien() -> None:
 
 
 def test_a_wrong_value_names_the_variable_that_holds_it() -> None:
-    with pytest.raises(OptionError, match="^FF_EXECUTION_THREAD_COUNT is set"):
+    with pytest.raises(OptionError, match=r"^FF_EXECUTION_THREAD_COUNT is set"):
         Settings.from_environment({"FF_EXECUTION_THREAD_COUNT": "many"})
-    with pytest.raises(OptionError, match="^FF_EXECUTION_PROVIDERS is set"):
+    with pytest.raises(OptionError, match=r"^FF_EXECUTION_PROVIDERS is set"):
         Settings.from_environment({"FF_EXECUTION_PROVIDERS": '["cuda"'})

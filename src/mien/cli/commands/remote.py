@@ -133,9 +133,7 @@ class _Remote:
         """List jobs."""
         with self._client(parsed) as client:
             page = client.jobs(status=list(chosen(parsed, "status")) or None)
-        rows = [
-            (job.id, job.status, ", ".join(job.processors), job.created_at[:19]) for job in page.jobs
-        ]
+        rows = [(job.id, job.status, ", ".join(job.processors), job.created_at[:19]) for job in page.jobs]
         data = page.model_dump(mode="json")
         self._terminal.result(
             data, lambda: self._terminal.table(("job", "state", "processors", "submitted (UTC)"), rows)
