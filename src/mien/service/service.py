@@ -43,6 +43,7 @@ from mien.service.traced import TracedChain
 from mien.service.tracing import OFF, Tracing, open_tracing
 from mien.service.uploads import Uploads
 from mien.service.usage import Usage
+from mien.service.warming import Warming
 from mien.service.webhooks import Webhooks
 from mien.service.worker import Hooks, Role
 from mien.settings import Settings
@@ -109,6 +110,7 @@ class Service:
         # Beside the others, since much to delete takes long.
         self._tidying = Periodic(self.log)
         self._tidying.add("retention", EVERY, self.retention.sweep)
+        self.warming = Warming(lambda: self.models, lambda: self.desk.looking, self.log)
 
     def _compose_access(self) -> None:
         database, settings = self.database, self.settings
@@ -235,7 +237,10 @@ class Service:
         self.jobs.start(role)
         self._chores.start()
         self._tidying.start()
-        if (role or self.settings.role) != "api":
+        role = role or self.settings.role
+        if self.settings.studio and role != "worker":
+            self.warming.start()
+        if role != "api":
             self.deliveries.start(lambda error: self._on_error("webhooks", error))
 
     def _begin_probes(self) -> None:
@@ -255,6 +260,7 @@ class Service:
         self._chores.stop()
         self._tidying.stop()
         self.deliveries.stop()
+        self.warming.stop()
         return clean
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from mien.cli.command import Command
-from mien.cli.commands.models import builtin
 from mien.cli.program import Program
 from mien.cli.terminal import Terminal, size
 from mien.errors import MienError
@@ -127,6 +126,8 @@ def _version(package: str) -> str | None:
 
 
 def _models(program: Program) -> dict[str, Any]:
+    from mien.models.builtin import builtin
+
     store = program.store(program.settings())
     needed = builtin(store)
     here = {id for id in store.catalogue if store.status(id).state == "present"}

@@ -86,6 +86,8 @@ class _Models:
         )
 
     def fetch(self, values: Mapping[str, Any]) -> None:
+        from mien.models.builtin import builtin
+
         with ProgressBars(self._terminal) as bars:
             store = self._program.store(self._program.settings(), bars.download)
             ids = list(store.catalogue) if values["all"] else chosen(values, "ids") or builtin(store)
@@ -112,11 +114,6 @@ class _Models:
 
     def _store(self) -> ModelStore:
         return self._program.store(self._program.settings())
-
-
-def builtin(store: ModelStore) -> tuple[str, ...]:
-    """The models that come from the package index: what the program needs without any hub."""
-    return tuple(id for id, model in store.catalogue.items() if any(file.wheels for file in model.files))
 
 
 def as_data(state: ModelStatus) -> dict[str, Any]:
