@@ -46,6 +46,7 @@ ROUTES: Final = (
     "webhooks",
     "keys",
     "operation",
+    "benchmark",
 )
 """Modules of ``mien.server.routes`` whose ``router`` is served below ``/api/v1``."""
 GATEWAY: Final = ("tasks", "comm", "face_swap", "status", "identity")

@@ -10,6 +10,7 @@ from mien.db import Database
 from mien.jobs.database import DatabaseStore
 from mien.jobs.dbos_engine import DbosEngine
 from mien.jobs.executors import Executors
+from mien.service.benchmarks import Benchmarks
 from mien.service.downloads import Downloads
 from mien.service.events import Events
 from mien.service.faces import FaceSteps
@@ -74,6 +75,7 @@ def open_jobs(
                 "faces": steps,
                 "workflow": steps,
                 "download": Downloads(settings, engine_settings),
+                "benchmark": Benchmarks(engine, engine_settings, assets),
                 **(kinds or {}),
             },
             tracing,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mien.jobs.database import Also
 from mien.service.assets import fetch_settings
 from mien.service.batches import Batches
+from mien.service.benchmarks import BenchmarkRequest, submit_benchmark
 from mien.service.capabilities import Capabilities
 from mien.service.checking import Checker
 from mien.service.drafts import Drafts
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mien.comfyui import ComfySettings, Environments
     from mien.comfyui.workflows import Workflows
     from mien.jobs.database import DatabaseStore
+    from mien.jobs.rows import JobRow
     from mien.pipeline.engine import Engine
     from mien.service.accounts import Accounts
     from mien.service.assets import Assets
@@ -129,6 +131,10 @@ class Desk:
         """Brings and removes models."""
         engine = self._engine()
         return Shelf(engine.models, frozenset(engine.processors), self.submissions)
+
+    def benchmark(self, request: BenchmarkRequest, caller: Caller, seed: str) -> JobRow:
+        """Store a job that measures the worker which takes it up. Raises what is wrong with the request."""
+        return submit_benchmark(request, caller, seed, self.checker, self.submissions)
 
     @cached_property
     def looking(self) -> Looking:

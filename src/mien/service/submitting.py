@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 DOWNLOAD: Final = "download"
 """Kind of jobs that bring models."""
+BENCHMARK: Final = "benchmark"
+"""Kind of jobs that measure."""
 
 Nudge = Callable[[Sequence[JobRow]], None]
 """Tells whatever runs jobs that these are due, or were canceled; it finds them by itself when that fails."""
@@ -155,7 +157,7 @@ class Submissions:
         Raises like ``submit_draft``: one that was canceled as a draft was never checked as a whole.
         """
         before = self.store.row(id, caller.owner)
-        if before.kind != DOWNLOAD:
+        if before.kind not in (DOWNLOAD, BENCHMARK):  # these show nobody who would have to be asked
             self.checker.check_rules(before.job.steps)
         check = self.limits.for_jobs(caller, 1)
         request = before.request

@@ -96,6 +96,10 @@ export const download = (models: string[]) =>
 export const removeModel = (model: string) => call("DELETE", `models/${id(model)}`);
 
 // the rest
+export const benchmark = (request: T.BenchmarkRequest) =>
+  ask<T.Job>("POST", "benchmark", { json: request, headers: once() });
+export const benchmarkReport = async (job: string) =>
+  (await (await call("GET", `jobs/${id(job)}/result?index=0`)).json()) as T.BenchmarkReport;
 export const verify = (file: File) => {
   const body = new FormData();
   body.append("file", file, file.name);

@@ -46,3 +46,21 @@ export type JobRequest = Partial<Omit<Schemas["JobRequest"], "steps">> & { steps
 export type BatchRequest = Partial<Omit<Schemas["BatchRequest"], "settings">> & {
   settings?: Partial<Schemas["BatchSettings"]>[];
 };
+export type BenchmarkRequest = Partial<Schemas["BenchmarkRequest"]>;
+
+/** One size, as the events and the result of a benchmark tell it. */
+export interface BenchmarkRow {
+  target_path: string;
+  cycle_count: number;
+  average_run: number;
+  fastest_run: number;
+  slowest_run: number;
+  relative_fps: number;
+  first_run: number | null;
+  frames: number;
+  models: string[];
+}
+export interface BenchmarkReport {
+  processors: string[];
+  results: BenchmarkRow[];
+}

@@ -290,6 +290,7 @@ export const catalogue = {
   "job.deleted": ["The job is gone.", "Der Auftrag ist gelöscht."],
   "job.signed": ["signed", "signiert"],
   "job.flagged": ["flagged by the content policy", "von der Inhaltsprüfung beanstandet"],
+  "job.benchmark.kind": ["Benchmark", "Leistungsmessung"],
   "job.download.kind": ["Model download", "Modelle herunterladen"],
 
   // models
@@ -361,6 +362,32 @@ export const catalogue = {
   "system.since": ["Since", "Seit"],
   "system.limits": ["Limits", "Grenzen"],
   "system.policy": ["Rules", "Regeln"],
+
+  // benchmark
+  "benchmark.title": ["Benchmark", "Leistungsmessung"],
+  "benchmark.hint": [
+    "A clip of 50 frames, made of a portrait in the public domain, is worked on as often as you say.",
+    "Ein Clip mit 50 Bildern aus einem gemeinfreien Porträt wird so oft bearbeitet, wie Sie angeben.",
+  ],
+  "benchmark.sizes": ["Resolutions", "Auflösungen"],
+  "benchmark.cycles": ["Runs for each", "Durchläufe je Auflösung"],
+  "benchmark.processors": ["Processors", "Prozessoren"],
+  "benchmark.run": ["Measure", "Messen"],
+  "benchmark.waiting": ["Waiting for a worker", "Wartet auf einen Arbeiter"],
+  "benchmark.measuring": ["Measuring {size}", "Misst {size}"],
+  "benchmark.results": ["Results of the benchmark", "Ergebnisse der Leistungsmessung"],
+  "benchmark.size": ["Resolution", "Auflösung"],
+  "benchmark.average": ["Average", "Mittel"],
+  "benchmark.fastest": ["Fastest", "Schnellster"],
+  "benchmark.slowest": ["Slowest", "Langsamster"],
+  "benchmark.first": ["First run", "Erster Lauf"],
+  "benchmark.fps": ["Frames per second", "Bilder pro Sekunde"],
+  "benchmark.models": ["Models: {names}", "Modelle: {names}"],
+  "benchmark.honest": [
+    "Seconds of whole runs, from checks to the finished file, with the models in memory. The first run of each size does not count: it may have to load models first. Whatever else the machine does slows the figures down.",
+    "Sekunden ganzer Durchläufe, von der Prüfung bis zur fertigen Datei, mit Modellen im Speicher. Der erste Lauf jeder Auflösung zählt nicht: Er muss womöglich erst Modelle laden. Was die Maschine sonst noch tut, bremst die Werte.",
+  ],
+  "benchmark.failed": ["The benchmark ended early: {why}", "Die Messung endete vorzeitig: {why}"],
 
   // settings
   "settings.title": ["Settings", "Einstellungen"],

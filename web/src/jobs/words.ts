@@ -10,6 +10,7 @@ export function stepTitle(step: Pick<JobStep, "processors" | "workflow">): strin
 
 export function jobTitle(job: Job): string {
   if (job.kind === "download") return t("job.download.kind");
+  if (job.kind === "benchmark") return t("job.benchmark.kind");
   if (job.workflow) return job.workflow;
   // Boards get jobs without their steps.
   const names = job.steps.length

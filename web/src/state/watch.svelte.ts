@@ -15,7 +15,10 @@ export class JobWatch {
   private source: EventSource | null = null;
   private id: string | null = null;
 
-  constructor(private readonly onEnd: (job: Job) => void = () => {}) {}
+  constructor(
+    private readonly onEnd: (job: Job) => void = () => {},
+    private readonly onStep: (told: Record<string, unknown>) => void = () => {},
+  ) {}
 
   follow(id: string, known: Job | null = null): void {
     this.leave();
@@ -30,6 +33,7 @@ export class JobWatch {
     source.addEventListener("notice", (event) => {
       this.notices = [...this.notices, (JSON.parse(event.data) as { text: string }).text];
     });
+    source.addEventListener("step", (event) => this.onStep(JSON.parse(event.data) as Record<string, unknown>));
     for (const type of ["status", "step", "result"]) source.addEventListener(type, () => void this.refresh());
     // The browser connects anew by itself, and the service sends what was missed.
     source.onerror = () => source.readyState === EventSource.CLOSED && void this.refresh();
