@@ -96,7 +96,7 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(builtin_store: ModelStore, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a service of its own, with its own models, listens."""
     if not (DIST / "index.html").is_file():
@@ -133,9 +133,12 @@ def address(builtin_store: ModelStore, hub: Hub, tmp_path_factory: pytest.TempPa
                 process.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(media: Media) -> Iterator[Browser]:
-    """The browser of this machine, with a camera that shows a picture."""
+    """The browser of this machine, with a camera that shows a picture.
+
+    It does not outlive the tests of this folder: its event loop would stand in the way of others in the process.
+    """
     api = pytest.importorskip("playwright.sync_api")
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
