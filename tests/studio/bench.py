@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 expect.set_options(timeout=60_000)
 
@@ -68,3 +69,22 @@ def tab_to(page: Page, name: str, limit: int = 80) -> None:
         if said.startswith(name):
             return
     raise AssertionError(f"{name} cannot be reached by keyboard")
+
+
+def choose_by_keyboard(page: Page, reach: Callable[[], None], file: Path, tries: int = 3) -> None:
+    """Go to what opens the file chooser, press Enter, and choose.
+
+    Browsers open a chooser only within some seconds of the key, which a machine under load may miss; people press
+    again then.
+    """
+    for left in reversed(range(tries)):
+        reach()
+        try:
+            with page.expect_file_chooser(timeout=20_000) as chooser:
+                page.keyboard.press("Enter")
+        except TimeoutError:
+            if not left:
+                raise
+            continue
+        chooser.value.set_files(file)
+        return

@@ -112,6 +112,26 @@ def test_the_camera_comes_back_changed(page: Page, media: Media) -> None:
     expect(page.locator("canvas")).to_have_attribute("data-state", "idle")
 
 
+def test_the_machine_is_measured(page: Page) -> None:
+    page.get_by_role("link", name="System").click()
+    panel = page.get_by_role("region", name="Benchmark", exact=True)
+    for size in ("240p", "720p"):
+        expect(panel.get_by_role("button", name=size)).to_have_attribute("aria-pressed", "true")
+    panel.get_by_role("button", name="720p").click()
+    panel.get_by_label("Runs for each").fill("1")
+    panel.get_by_role("button", name="Measure", exact=True).click()
+    expect(panel.get_by_role("progressbar")).to_be_visible()
+    cells = panel.get_by_test_id("benchmark").locator("tbody tr").first.locator("th, td")
+    expect(cells.first).to_have_text("240p")
+    expect(panel.get_by_role("button", name="Measure", exact=True)).to_be_enabled()
+    assert float(cells.last.inner_text()) > 0
+    check_access(page)
+    page.get_by_role("link", name="Jobs").first.click()
+    page.get_by_role("link", name="Benchmark").first.click()
+    detail(page, "completed")
+    check_access(page)
+
+
 def test_settings_change_language_and_theme_and_make_keys(page: Page) -> None:
     page.get_by_role("link", name="Settings").click()
     page.get_by_role("radio", name="Deutsch").check(force=True)
@@ -126,9 +146,13 @@ def test_settings_change_language_and_theme_and_make_keys(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_every_page_lets_everybody_in(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    for place in ("Workbench", "Jobs", "Verify", "System", "Settings"):
-        page.get_by_role("link", name=place).first.click()
+    for place in ("Workbench", "Jobs", "Models", "Verify", "System", "Settings"):
+        page.get_by_role("link", name=place, exact=True).first.click()
         expect(page.get_by_role("heading", level=1).first).to_be_attached()
+        if place == "Models":
+            expect(page.get_by_test_id("model").first).to_be_visible()
+        if place == "System":
+            expect(page.get_by_role("heading", name="Benchmark")).to_be_visible()
         check_access(page)
     page.set_viewport_size({"width": 360, "height": 740})
     page.get_by_role("link", name="Workbench").first.click()

@@ -12,6 +12,7 @@ from tests.studio.bench import (
     add_sources,
     await_preview,
     check_access,
+    choose_by_keyboard,
     detail,
     run,
     set_target,
@@ -113,17 +114,15 @@ def test_everything_by_keyboard(page: Page, media: Media) -> None:
     expect(page.get_by_role("heading", name="Drop a picture or video")).to_be_visible()
     tab_to(page, "Skip to content")
     page.keyboard.press("Enter")
-    tab_to(page, "Add a source")
-    page.keyboard.press("Enter")
-    expect(page.locator(".item").first).to_be_focused()
-    with page.expect_file_chooser() as chooser:
+
+    def menu() -> None:
+        tab_to(page, "Add a source")
         page.keyboard.press("Enter")
-    chooser.value.set_files(media.woman)
+        expect(page.locator(".item").first).to_be_focused()
+
+    choose_by_keyboard(page, menu, media.woman)
     expect(page.get_by_test_id("source")).to_have_count(1)
-    tab_to(page, "Choose a file")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(media.group)
+    choose_by_keyboard(page, lambda: tab_to(page, "Choose a file"), media.group)
     await_preview(page)
     page.evaluate("() => document.getElementById('main').focus()")
     tab_to(page, "Face 2")
@@ -145,6 +144,7 @@ def test_everything_by_keyboard(page: Page, media: Media) -> None:
     page.evaluate("() => document.querySelector('header.top a').focus()")
     tab_to(page, "Jobs")
     page.keyboard.press("Enter")
-    tab_to(page, "group.jpg")
+    expect(page.get_by_role("link", name="Swap faces").first).to_be_visible()
+    tab_to(page, "Swap faces")
     page.keyboard.press("Enter")
     detail(page, "completed")
