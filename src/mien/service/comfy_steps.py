@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from mien.comfyui import ComfyProgress, ComfyResult, Environments, Output, Submission
 from mien.comfyui.follow import Left
@@ -32,13 +32,13 @@ from mien.jobs.rows import JobRow
 from mien.media.formats import extension
 from mien.pipeline.progress import Progress
 from mien.service.comfy_previews import PreviewFeed
+from mien.service.faces import beside
 from mien.service.names import safe_name
 from mien.service.settings import ServiceSettings
-from mien.service.steps import COMFYUI, StepDone, StepTask
+from mien.service.steps import COMFYUI, Adopts, StepDone, StepTask
 
 if TYPE_CHECKING:
-    from mien.pipeline.adopting import Adopted, Making
-    from mien.pipeline.policy import Verdict
+    from mien.pipeline.adopting import Adopted
 
 EXTERNAL: Final = "comfyui"
 """Where the job keeps, by step, where its prompts are."""
@@ -49,26 +49,6 @@ MOST_TEXTS: Final = 20
 _WEIGHTS: Final = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".sft")
 _OVER: Final = (ComfyError, WorkflowInvalid, OutOfMemory, TimedOut, Canceled)
 """After these the instance has nothing any more that could be resumed."""
-
-
-class Adopts(Protocol):
-    """What is needed of the face engine."""
-
-    def judge(self, files: Iterable[Path], options: Mapping[str, Any] | None = None) -> Verdict:
-        """What the content policy says of files."""
-
-    def adopt_result(
-        self,
-        made: Path,
-        output: Path,
-        *,
-        operation: Making,
-        name: str,
-        sources: Iterable[Path] = (),
-        models: Iterable[str] = (),
-        options: Mapping[str, Any] | None = None,
-    ) -> Adopted:
-        """Make a file that something else made an output."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +161,7 @@ class _Taking:
                 shutil.move(output.path, place)
             elif output.path is not None:
                 found.append(self._adopt(output.path, place))
-            files += [place, *_beside(place)]
+            files += [place, *beside(place)]
         if not files:
             files = [self._written(texts)]
         notices += [notice for adopted in found for notice in adopted.notices]
@@ -270,14 +250,6 @@ def _is_ending(suffix: str, format: str) -> bool:
     from mien.media.formats import content_type, type_of_ending
 
     return type_of_ending(suffix.lstrip(".")) == content_type(format)
-
-
-def _beside(output: Path) -> tuple[Path, ...]:
-    """The signature of formats that cannot hold one."""
-    from mien.safety.carriers import sidecar_of
-
-    sidecar = sidecar_of(output)
-    return (sidecar,) if sidecar.is_file() else ()
 
 
 def _frames(path: Path) -> int:

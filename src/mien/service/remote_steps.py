@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -25,12 +25,10 @@ from mien.service.intake import describe
 from mien.service.remote_engine import RemoteEngine
 from mien.service.scratch import ASSET
 from mien.service.settings import ServiceSettings
-from mien.service.steps import StepDone, StepTask
+from mien.service.steps import Adopts, StepDone, StepTask
 
 if TYPE_CHECKING:
     from mien.fetch import Fetcher
-    from mien.pipeline.adopting import Adopted, Making
-    from mien.pipeline.policy import Verdict
     from mien.service.assets import Asset
 
 REMOTE: Final = "remote"
@@ -54,26 +52,6 @@ POSSIBLE: Final = frozenset(
 _RESULT: Final = re.compile(r"/api/v1/jobs/[^/]+/result\Z")
 _SMALLEST, _LARGEST = 100, 9999
 """Pixels of a side in the engine's words."""
-
-
-class Adopts(Protocol):
-    """What is needed of the face engine of this process."""
-
-    def judge(self, files: Iterable[Path], options: Mapping[str, Any] | None = None) -> Verdict:
-        """What the content policy says of files."""
-
-    def adopt_result(
-        self,
-        made: Path,
-        output: Path,
-        *,
-        operation: Making,
-        name: str,
-        sources: Iterable[Path] = (),
-        models: Iterable[str] = (),
-        options: Mapping[str, Any] | None = None,
-    ) -> Adopted:
-        """Make a file that something else made an output."""
 
 
 class Signs(Protocol):

@@ -6,15 +6,19 @@ of its environment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from mien.errors import InputError
 from mien.jobs.job import JobStep
 from mien.jobs.rows import JobRow
 from mien.pipeline.progress import Cancel, Report
+
+if TYPE_CHECKING:
+    from mien.pipeline.adopting import Adopted, Making
+    from mien.pipeline.policy import Verdict
 
 LOCAL: Final = "local"
 """The environment of the face engine."""
@@ -69,6 +73,26 @@ class StepDone:
     watermark: str | None = None
     workflow: Mapping[str, Any] | None = None
     """Name, version and values of the workflow that made the files, with the seeds that were drawn."""
+
+
+class Adopts(Protocol):
+    """What runners of other worlds need of the face engine: their results are judged, marked and signed as its own."""
+
+    def judge(self, files: Iterable[Path], options: Mapping[str, Any] | None = None) -> Verdict:
+        """What the content policy says of files."""
+
+    def adopt_result(
+        self,
+        made: Path,
+        output: Path,
+        *,
+        operation: Making,
+        name: str,
+        sources: Iterable[Path] = (),
+        models: Iterable[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Adopted:
+        """Make a file that something else made an output."""
 
 
 class StepRunner(Protocol):
