@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mien.comfyui.strip import strip
@@ -94,6 +94,7 @@ def test_comments_of_flac_go_and_samples_stay(tmp_path: Path) -> None:
 
 
 @settings(deadline=None)
+@example(data=bytes(6), format="matroska")
 @given(
     data=st.binary(max_size=300),
     format=st.sampled_from(["png", "jpeg", "webp", "flac", "mp4", "matroska", "gif", ""]),

@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ def strip(path: Path, format: str) -> None:
     A file whose structure is damaged is cut no further than it can be understood.
     """
     if format in _BLANKED:
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data, suppress(IndexError):
             _BLANKED[format](data)
         return
     rewrite = _REWRITTEN.get(format)
