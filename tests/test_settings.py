@@ -65,6 +65,11 @@ def test_names_of_facefusion_wrappers_count_after_those_of_mien() -> None:
     assert found.models_dir == Path("/models")
 
 
+def test_providers_may_have_the_names_of_onnx_runtime() -> None:
+    given = {"FF_EXECUTION_PROVIDERS": '["CUDAExecutionProvider", "DmlExecutionProvider", "cpu"]'}
+    assert Settings.from_environment(given).providers == ("cuda", "directml", "cpu")
+
+
 def test_a_wrong_value_names_the_variable_that_holds_it() -> None:
     with pytest.raises(OptionError, match=r"^FF_EXECUTION_THREAD_COUNT is set"):
         Settings.from_environment({"FF_EXECUTION_THREAD_COUNT": "many"})

@@ -143,9 +143,16 @@ def _list(text: str) -> Any:
 
 def _parse(name: str, text: str) -> Any:
     if name in ("download_providers", "providers", "device_ids"):
-        if text.startswith("["):
-            return _list(text)
-        return tuple(text.replace(",", " ").split())
+        words = _list(text) if text.startswith("[") else tuple(text.replace(",", " ").split())
+        return tuple(map(_provider, words)) if name == "providers" else words
     if name == "hub_urls":
         return dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
     return text
+
+
+def _provider(word: Any) -> Any:
+    """The name of an execution provider, which others give as ONNX Runtime does: CUDAExecutionProvider is cuda."""
+    if not isinstance(word, str) or not word.endswith("ExecutionProvider"):
+        return word
+    short = word.removesuffix("ExecutionProvider").lower()
+    return {"dml": "directml"}.get(short, short)
