@@ -143,8 +143,8 @@ def _list(text: str) -> Any:
 
 def _parse(name: str, text: str) -> Any:
     if name in ("download_providers", "providers", "device_ids"):
-        words = _list(text) if text.startswith("[") else tuple(text.replace(",", " ").split())
-        return tuple(map(_provider, words)) if name == "providers" else words
+        words: Any = _list(text) if text.startswith("[") else tuple(text.replace(",", " ").split())
+        return tuple(map(_provider, words)) if name == "providers" and isinstance(words, tuple) else words
     if name == "hub_urls":
         return dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
     return text
