@@ -137,6 +137,7 @@ def _test_idle(connection: Any, record: Any, proxy: Any) -> None:
 
     Not each time, as the pool itself would: it doubles the way to the server for short transactions.
     """
+    from psycopg import Error
     from sqlalchemy.exc import DisconnectionError
 
     if time.monotonic() - record.info.get("used", time.monotonic()) < TEST_AFTER:
@@ -145,7 +146,7 @@ def _test_idle(connection: Any, record: Any, proxy: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         connection.rollback()
-    except Exception as error:  # whatever the driver makes of a connection that is gone
+    except Error as error:
         raise DisconnectionError("The connection was lost.") from error
 
 

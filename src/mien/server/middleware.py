@@ -48,13 +48,6 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 """Headers of every answer that does not set them itself."""
 
-STUDIO_POLICY: Final = (
-    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob: data:; "
-    "connect-src 'self' ws: wss:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
-"""Content-Security-Policy of pages: nothing inline, nothing from elsewhere."""
-
 
 class Outermost:
     """Gives each request its id and each answer its headers, and says in the log how it ended."""
