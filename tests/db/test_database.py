@@ -1,3 +1,4 @@
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from mien.db import Database, open_database
-from mien.db.database import is_database_url, without_password
+from mien.db.database import is_database_url, prepare_sqlite, without_password
 from mien.db.tables import rate_limits
 from mien.errors import DatabaseUnavailable, OptionError
 from tests import postgres
@@ -96,3 +97,20 @@ def test_a_database_that_was_restarted_is_used_again(
         with database.begin() as connection:
             connection.execute(sa.select(1))
     database.close()
+
+
+def test_a_new_file_that_somebody_else_sets_up_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "mien.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE counts (number INTEGER)")
+    end = threading.Timer(0.2, other.execute, ["COMMIT"])
+    end.start()
+    try:
+        connection = sqlite3.connect(file)
+        prepare_sqlite(connection)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.close()
+    finally:
+        end.join()
+        other.close()
