@@ -45,9 +45,9 @@
     │   ├── AssetInUse             asset_in_use
     │   ├── UploadIncomplete       upload_incomplete
     │   ├── UploadTooLarge         upload_too_large
-    │   ├── IdempotencyConflict    idempotency_conflict
     │   ├── IdempotencyMismatch    idempotency_mismatch
     │   └── TryLater               try_later
+    │       ├── IdempotencyConflict  idempotency_conflict
     │       ├── RateLimited        rate_limited
     │       ├── QuotaExceeded      quota_exceeded
     │       ├── QueueFull          queue_full
@@ -420,14 +420,6 @@ class UploadTooLarge(ServiceError):
     http_status = 413
 
 
-class IdempotencyConflict(ServiceError):
-    """The first request with that Idempotency-Key is still being answered."""
-
-    code = "idempotency_conflict"
-    http_status = 409
-    retryable = True
-
-
 class IdempotencyMismatch(ServiceError):
     """That Idempotency-Key was used before for another request."""
 
@@ -436,7 +428,7 @@ class IdempotencyMismatch(ServiceError):
 
 
 class TryLater(ServiceError):
-    """The service is too busy for this now."""
+    """The service cannot do this now; after a while the same request may succeed."""
 
     code = "try_later"
     http_status = 503
@@ -446,6 +438,13 @@ class TryLater(ServiceError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds after which the same request may succeed."""
+
+
+class IdempotencyConflict(TryLater):
+    """The first request with that Idempotency-Key is still being answered."""
+
+    code = "idempotency_conflict"
+    http_status = 409
 
 
 class RateLimited(TryLater):

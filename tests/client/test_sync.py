@@ -7,7 +7,7 @@ import pytest
 
 from mien.client import Client, sync
 from mien.client.answers import error_named
-from mien.errors import InputMissing, NoFace, QueueFull, RemoteFailed, TimedOut, Unauthorized
+from mien.errors import InputMissing, JobError, NoFace, QueueFull, RemoteFailed, TimedOut, Unauthorized
 from tests.client.service import Canned, answer, events, job, refusal
 
 
@@ -54,6 +54,20 @@ def test_a_busy_service_is_asked_again_when_it_says(pauses: list[float]) -> None
     assert pauses == [2.0, 1.0]
     keys = {request.headers["idempotency-key"] for request in canned.asked}
     assert len(keys) == 1
+
+
+def test_a_request_that_is_still_being_done_is_asked_for_again(pauses: list[float]) -> None:
+    made, canned = client(
+        httpx2.ReadError("cut"),
+        refusal("idempotency_conflict", 409, **{"retry-after": "5"}),
+        answer(job("queued")),
+        refusal("job_refused", 409),
+    )
+    assert made.submit({"target": "x"}).id == "job_1"
+    assert pauses == [0.5, 5.0]
+    with pytest.raises(JobError):
+        made.submit({"target": "x"})
+    assert len(canned.asked) == 4
 
 
 def test_at_last_the_refusal_is_raised() -> None:

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from mien.errors import NotFound
 from mien.server.deps import Submitter, once
+from mien.service.idempotency import fingerprint
 from tests.server.services import Served, served
 
 
@@ -72,6 +73,16 @@ def test_a_request_that_broke_off_goes_on_under_the_same_name(made: Served) -> N
     assert _send(made, bad="broken").status_code == 201
     first, second = made.app.state.done
     assert first == second
+
+
+def test_while_the_first_is_under_way_the_second_is_told_when_to_ask(made: Served) -> None:
+    first = fingerprint("POST", "/api/v1/things", {"name": "a"})
+    slot = made.service.idempotency.begin("", "k", first)
+    answer = _send(made, name="a")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "idempotency_conflict")
+    assert 1 <= int(answer.headers["retry-after"]) <= 5
+    made.service.idempotency.abandon("", "k", slot, refused=False)
+    assert _send(made, name="a").json() == {"id": slot.seed}
 
 
 def test_a_key_has_a_length(made: Served) -> None:

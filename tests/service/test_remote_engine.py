@@ -71,7 +71,7 @@ def running(engine: Canned) -> Iterator[Canned]:
                 return
             content = json.dumps(found).encode()
             self.send_response(status)
-            if status in (429, 503):
+            if status in (409, 429, 503):
                 self.send_header("Retry-After", "0")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -128,6 +128,13 @@ def test_mien_is_asked_again_with_the_same_key(status: int) -> None:
     with running(Canned((status, {}), (200, DONE), mien=True)) as engine:
         remote(engine.url).swap(WISH, "key", Cancel())
     assert [headers["idempotency-key"] for headers, _ in engine.swaps] == ["key", "key"]
+
+
+def test_mien_that_is_still_doing_the_first_request_is_asked_again() -> None:
+    busy = {"error": {"code": "idempotency_conflict", "message": "Ask again."}}
+    with running(Canned((409, busy), (200, DONE), mien=True)) as engine:
+        remote(engine.url).swap(WISH, "key", Cancel())
+    assert len(engine.swaps) == 2
 
 
 def test_mien_that_is_still_working_is_waited_for() -> None:

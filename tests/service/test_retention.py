@@ -207,7 +207,7 @@ def test_records_and_uploads_and_empty_batches_go(
     with database.begin() as connection:
         connection.execute(
             sa.insert(tables.idempotency).values(
-                owner="ann", key="k", fingerprint="f", created_at=moment, locked_until=moment
+                owner="ann", key="k", fingerprint="f", created_at=moment, locked_until=moment, holder=""
             )
         )
         connection.execute(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PASSING: Final = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed."""
+CONFLICT: Final = 409
+"""The same with the header Retry-After: the first try of the request is still being done."""
 LONGEST_PAUSE: Final = 60.0
 """Seconds."""
 
@@ -41,6 +43,13 @@ def failure_of(job: Job) -> MienError | None:
     if job.failure is None:
         return errors.Canceled(f"The job {job.id} was canceled.")
     return error_named(job.failure.code, job.failure.message)
+
+
+def may_pass(response: Response) -> bool:
+    """Whether the same request may succeed after a pause."""
+    if response.status_code == CONFLICT:
+        return "retry-after" in response.headers
+    return response.status_code in PASSING
 
 
 def pause_of(response: Response, attempt: int) -> float:

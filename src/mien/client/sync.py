@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from mien.client import calls
-from mien.client.answers import PASSING, error_of, failure_of, growing_pause, pause_of, unreachable
+from mien.client.answers import error_of, failure_of, growing_pause, may_pass, pause_of, unreachable
 from mien.client.calls import Call
 from mien.client.following import RECONNECT, Following, is_over
 from mien.media.atomic import replacing
@@ -218,7 +218,7 @@ class Client:
             else:
                 if response.is_success or response.status_code in call.answers:
                     return call.read(response)
-                if is_last or response.status_code not in PASSING:
+                if is_last or not may_pass(response):
                     raise error_of(response)
                 time.sleep(pause_of(response, attempt))
         raise AssertionError("unreachable")

@@ -210,6 +210,7 @@ idempotency = Table(
     Column("job", Text),
     Column("created_at", Double, nullable=False),
     Column("locked_until", Double, nullable=False),
+    Column("holder", Text, nullable=False),  # the try that has the lock; a later one takes it over
 )
 
 webhooks = Table(

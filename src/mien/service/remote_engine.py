@@ -29,6 +29,8 @@ ANSWER: Final = 10.0
 """Longest times to a connection, and to an answer about health, in seconds."""
 _SLICE: Final = 0.2
 _BUSY: Final = frozenset({429, 503})
+_CONFLICT: Final = 409
+"""With the header Retry-After: the first request with this Idempotency-Key is under way."""
 _LONGEST_PAUSE: Final = 60.0
 
 
@@ -50,7 +52,11 @@ class _NotBegun(Exception):
 
 
 class _Unclear(Exception):
-    """Nobody knows whether the swap was begun, or it goes on."""
+    """Nobody knows whether the swap was begun, or it goes on; ``pause`` is what the engine asks for, in seconds."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
 
 
 class RemoteEngine:
@@ -102,6 +108,7 @@ class RemoteEngine:
                         f"The face engine at {self.url} gave no answer to a swap ({error}); it may have done it, so "
                         "it is not asked again by itself."
                     ) from None
+                asked_for = error.pause
             left -= 1
             cancel.wait(max(asked_for, pause) * random.uniform(1.0, 1.25))
             pause *= 2
@@ -126,6 +133,8 @@ class RemoteEngine:
         answer = self._posted(wish, key, cancel, deadline)
         if answer.status_code in _BUSY:
             raise _NotBegun(f"it answered with status {answer.status_code}", _pause(answer))
+        if answer.status_code == _CONFLICT and "retry-after" in answer.headers:
+            raise _Unclear("an earlier try is still being done", _pause(answer))
         if answer.status_code >= 500:
             raise _Unclear(f"it answered with status {answer.status_code}")
         found = _body(answer)

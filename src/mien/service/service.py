@@ -200,6 +200,7 @@ class Service:
             lambda: self.desk,
             self._on_end,
             None if self.remote is None else self.remote.alive,
+            self._on_ended,
         )
 
     @property
@@ -270,6 +271,7 @@ class Service:
             ends.callback(self._ends.close)
             ends.callback(self._flush)
             ends.callback(self.jobs.close)
+            ends.callback(self.idempotency.close)
             self.stop(0)
 
     def __enter__(self) -> Service:
