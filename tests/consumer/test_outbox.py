@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mien.consumer.journal import Entry, Journal
+from mien.consumer.gateway import Away
+from mien.consumer.journal import NOTE, Entry, Journal
 from mien.consumer.outbox import Outbox
 from mien.consumer.task import FetchedTask
 from mien.storage import Storage
@@ -56,3 +58,49 @@ def test_what_a_killed_process_left_is_removed(entry: Entry, tmp_path: Path) -> 
     (again,) = Journal(entry.folder.parent).left()
     outbox(LocalStorage(*place)).put(again)
     assert len([path for path in (tmp_path / "storage").rglob("*") if path.is_file()]) == 1
+
+
+def several(entry: Entry) -> None:
+    (entry.folder / "b.mp4").write_bytes(b"more")
+    (entry.folder / "c.wav").write_bytes(b"most")
+    entry.write(others=[["b.mp4", "b.mp4"], ["c.wav", "c.wav"]], notices=["seen"])
+
+
+class Uploads:
+    """In the place of the gateway; away when the third file comes, once."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def upload(self, path: Path, name: str) -> str:
+        if len(self.names) == 2 and "c.wav" not in self.names:
+            self.names.append("away")
+            raise Away("The gateway is away.")
+        self.names.append(name)
+        return path.read_text()
+
+
+def test_all_files_are_put_each_once_whatever_happens(entry: Entry) -> None:
+    several(entry)
+    gateway = Uploads()
+    with pytest.raises(Away):
+        Outbox(gateway).put(entry)  # type: ignore[arg-type]
+    (again,) = Journal(entry.folder.parent).left()
+    report = Outbox(gateway).put(again)  # type: ignore[arg-type]
+    assert report == {"assets": ["result", "more", "most"], "notices": ["seen"]}
+    assert gateway.names == ["a.png", "b.mp4", "away", "c.wav"]
+
+
+def test_several_files_in_a_storage_of_its_own(entry: Entry, tmp_path: Path) -> None:
+    several(entry)
+    storage = LocalStorage(tmp_path / "storage", "", "https://files.example.org", "key")
+    data = outbox(storage).put(entry)["output_data"]
+    assert (data["url"], len(data["urls"])) == (data["urls"][0], 3)
+    assert len([path for path in (tmp_path / "storage").rglob("*") if path.is_file()]) == 3
+
+
+def test_a_note_of_an_earlier_version_is_read(entry: Entry) -> None:
+    note = {"task": dict(entry.note.task), "result": "out.png", "name": "a.png", "announced": None}
+    (entry.folder / NOTE).write_text(json.dumps(note))
+    (found,) = Journal(entry.folder.parent).left()
+    assert found.files() == [(entry.folder / "out.png", "a.png")]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mien.comfyui import ComfyProgress, ComfyResult, Environments, Output, Submission, Upload
 from mien.consumer.inputs import Inputs
@@ -22,6 +21,14 @@ if TYPE_CHECKING:
     from mien.pipeline.adopting import Adopted, Making
     from mien.pipeline.policy import Verdict
     from mien.pipeline.step import PathInput
+
+MOST_FILES: Final = 100
+"""Files of one result that are reported."""
+_OPERATIONS: Final[Mapping[object, Making]] = {
+    "generated": "generated",
+    "edited": "edited",
+    "enhanced": "enhanced",
+}
 
 
 class Adopts(Protocol):
@@ -63,12 +70,13 @@ class Graphs:
         policy = {"content_policy": self.settings.content_policy}
         self.engine().judge([upload.path for upload in uploads], policy)
         resume = Submission(**room.submission) if room.submission else None
-        taking = _Taking(self, task, uploads, room, policy)
+        taking = _Taking(self, task, uploads, room)
         self.environments.run(
             name,
             graph,
             into=_emptied(room.folder / "made"),
-            job_id=re.sub(r"[^A-Za-z0-9_-]", "_", task.id),
+            # Another stage, or another lease, must not find files of this one in the instance's cache.
+            job_id=task.folder,
             inputs=uploads,
             on_progress=lambda progress: room.tell(_shown(progress)),
             cancel=room.cancel,
@@ -90,28 +98,22 @@ class Graphs:
         return found
 
     def adopted(
-        self,
-        task: FetchedTask,
-        output: Output,
-        uploads: list[Upload],
-        room: Room,
-        policy: Mapping[str, Any],
-    ) -> Made:
-        """The result as an output of this machine: judged, marked, signed."""
+        self, task: FetchedTask, output: Output, name: str, uploads: list[Upload], room: Room
+    ) -> tuple[Path, Adopted]:
+        """A file of the result as an output of this machine: judged, marked, signed."""
         assert output.path is not None
-        name = safe_name(task.workflow, formats.extension(output.format))
         place = room.folder / "out" / name
         place.parent.mkdir(exist_ok=True)
         sources = [upload.path for upload in uploads]
         done = self.engine().adopt_result(
             output.path,
             place,
-            operation="edited" if sources else "generated",
+            operation=_operation(task, sources),
             name=f"ComfyUI {task.workflow}",
             sources=sources,
-            options=policy,
+            options={"content_policy": self.settings.content_policy},
         )
-        return Made(place, name, {"content": done.content, "signed": done.signed})
+        return place, done
 
 
 @dataclass
@@ -122,7 +124,6 @@ class _Taking:
     task: FetchedTask
     uploads: list[Upload]
     room: Room
-    policy: Mapping[str, Any]
     made: Made | None = None
     refusal: MienError | None = None
     """Why there is no result; to take it once more would end the same way, so the instance may forget it."""
@@ -130,12 +131,34 @@ class _Taking:
     def take(self, found: ComfyResult) -> None:
         """Mark the result and note it. What is raised lets the instance keep its own."""
         try:
-            output = _chosen(self.task, found.outputs)
-            self.made = self.graphs.adopted(self.task, output, self.uploads, self.room, self.policy)
+            self.made = self._adopted(found)
         except (InputError, ComfyError, SigningFailed) as error:
             self.refusal = error
             return
         self.room.keep(self.made)
+
+    def _adopted(self, found: ComfyResult) -> Made:
+        from mien.pipeline.policy import worst
+
+        chosen, left_out = _chosen(self.task, found.outputs)
+        files: list[tuple[Path, str]] = []
+        adopted: list[Adopted] = []
+        for number, output in enumerate(chosen):
+            stem = self.task.workflow if number == 0 else f"{self.task.workflow}-{number + 1}"
+            name = safe_name(stem, formats.extension(output.format))
+            place, done = self.graphs.adopted(self.task, output, name, self.uploads, self.room)
+            files.append((place, place.name))
+            adopted.append(done)
+        said = [output.text for output in found.outputs if output.text is not None]
+        if found.blocked is not None:
+            said.append(f"A node kept back a part of the results: {found.blocked}")
+        told = dict.fromkeys([*said, *(text for done in adopted for text in done.notices), *left_out])
+        facts = {
+            "files": len(files),
+            "content": worst(done.content for done in adopted),
+            "signed": all(done.signed for done in adopted),
+        }
+        return Made(*files[0], facts, tuple(files[1:]), tuple(told))
 
     def result(self) -> Made:
         """What was made. Raises why there is nothing."""
@@ -158,12 +181,29 @@ def _places(task: FetchedTask, graph: Mapping[str, Any], image: Any) -> tuple[tu
     return tuple(found)
 
 
-def _chosen(task: FetchedTask, outputs: Iterable[Output]) -> Output:
-    """The result that is reported: the first that is a picture, video or sound. Raises ComfyError without one."""
-    for output in outputs:
-        if output.path is not None and output.media is not None:
-            return output
-    raise ComfyError(f"The workflow {task.workflow} gave no picture, video or sound.")
+def _chosen(task: FetchedTask, outputs: Iterable[Output]) -> tuple[list[Output], list[str]]:
+    """The files that are reported, what later stages can work on first, and notices of those that are not.
+
+    Raises ComfyError without a picture, video or sound.
+    """
+    files = [output for output in outputs if output.path is not None]
+    media = [output for output in files if output.media is not None]
+    if not media:
+        raise ComfyError(f"The workflow {task.workflow} gave no picture, video or sound.")
+    others = [output.filename for output in files if output.media is None]
+    texts = [f"The file {safe_name(name)} of the result is no medium and was left out." for name in others]
+    if len(media) > MOST_FILES:
+        texts.append(f"Of the {len(media)} files of the result the first {MOST_FILES} were kept.")
+    ordered = sorted(media, key=lambda output: output.media not in ("image", "video"))
+    return ordered[:MOST_FILES], texts
+
+
+def _operation(task: FetchedTask, sources: list[Path]) -> Making:
+    """What the gateway says that the graph does, or what follows from its pictures."""
+    said = task.data.get("wf_operation")
+    if said in _OPERATIONS:
+        return _OPERATIONS[said]
+    return "edited" if sources else "generated"
 
 
 def _emptied(folder: Path) -> Path:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from mien.consumer.gateway import Away, Gateway
@@ -41,6 +42,7 @@ MACHINE: Final = frozenset(
     for error in (StorageError, StorageRefused, ProviderError, OutputNotWritable, DiskFull, ModelMissing)
 )
 """Codes of failures of this machine rather than of the task: another consumer may do it."""
+LONGEST_NOTICE, MOST_NOTICES = 2000, 20
 T = TypeVar("T")
 
 
@@ -174,7 +176,15 @@ class Errands:
 
 
 def _keep(entry: Entry, made: Made) -> None:
-    entry.write(result=made.file.relative_to(entry.folder).as_posix(), name=made.name)
+    def named(path: Path) -> str:
+        return path.relative_to(entry.folder).as_posix()
+
+    entry.write(
+        result=named(made.file),
+        name=made.name,
+        others=[[named(file), name] for file, name in made.others],
+        notices=[text[:LONGEST_NOTICE] for text in made.notices[:MOST_NOTICES]],
+    )
 
 
 def _failure(message: str, code: str = "internal", retryable: bool = False) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Gateway:
             raise Canceled("The task was canceled at the gateway.")
 
     def complete(self, task: FetchedTask, result: Mapping[str, Any]) -> None:
-        """Say that the task is done; ``result`` is ``asset``, or ``output_data`` with its ``url``.
+        """Say that the task is done; ``result`` is ``asset``, ``assets``, or ``output_data`` with its ``url``.
 
         The same again changes nothing. Raises JobBusy when the task is somebody else's, Away, and what is refused.
         """

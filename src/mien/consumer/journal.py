@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,10 +31,16 @@ class Note:
     """The finished file in the folder, as soon as there is one."""
     name: str = ""
     """What the result is called for people."""
+    others: Sequence[Sequence[str]] = field(default_factory=list)
+    """Files that come with it, and their names."""
+    notices: Sequence[str] = field(default_factory=list)
+    """What the task's owner should know of the result."""
+    sent: Sequence[str] = field(default_factory=list)
+    """Assets or addresses of the files that were put somewhere, the result first."""
     delivered: Mapping[str, Any] | None = None
     """Where the result was put: what is to be reported."""
     announced: str | None = None
-    """The object in the consumer's storage that is, or was to be, the result."""
+    """The object in the consumer's storage that is, or was to be, the next of the files."""
     failure: Mapping[str, Any] | None = None
     """Why there is no result: ``message``, ``code``, ``retryable``."""
     submission: Mapping[str, Any] | None = None
@@ -53,6 +59,13 @@ class Entry:
     def result(self) -> Path | None:
         """The finished file, if there is one."""
         return None if self.note.result is None else self.folder / self.note.result
+
+    def files(self) -> list[tuple[Path, str]]:
+        """The finished file and those that come with it, with their names."""
+        if self.note.result is None:
+            return []
+        named = [(self.note.result, self.note.name), *self.note.others]
+        return [(self.folder / file, name) for file, name in named]
 
     def write(self, **changes: Any) -> None:
         """Change the note. Raises DiskFull, OutputNotWritable."""

@@ -26,6 +26,8 @@ class FetchedTask:
     token: str
     """Proves who has the task; sent with every report."""
     consent_ref: str | None = None
+    has_next: bool = False
+    """Whether a later stage of the task works on the result, so that the gateway has to get it."""
 
     @classmethod
     def of(cls, given: Any) -> FetchedTask:
@@ -39,6 +41,7 @@ class FetchedTask:
                 data=dict(inputs),
                 token=_text(given["lease_token"], 200),
                 consent_ref=given.get("consent_ref"),
+                has_next=int(given.get("stage") or 1) < int(given.get("stages") or 1),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise RemoteFailed(
@@ -54,6 +57,8 @@ class FetchedTask:
             "params": {"input_data": dict(self.data)},
             "lease_token": self.token,
             "consent_ref": self.consent_ref,
+            "stage": 1,
+            "stages": 2 if self.has_next else 1,
         }
 
     @property

@@ -44,6 +44,10 @@ class Made:
     """For people."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """For the log."""
+    others: tuple[tuple[Path, str], ...] = ()
+    """Files that come with it, with their names."""
+    notices: tuple[str, ...] = ()
+    """What the task's owner should know."""
 
 
 class World(Protocol):
@@ -83,7 +87,7 @@ class FaceSwaps:
             "models": list(done.models),
             "signed": done.signed,
         }
-        return Made(done.output, name, facts)
+        return Made(done.output, name, facts, notices=tuple(done.notices))
 
     def _bring(self, task: FetchedTask, room: Room, name: str) -> Path:
         room.cancel.raise_if_set()

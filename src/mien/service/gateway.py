@@ -13,8 +13,10 @@ from mien.comfyui.settings import shown_url
 from mien.errors import MienError
 from mien.jobs.database import Also, DatabaseStore
 from mien.jobs.executors import Executors
+from mien.jobs.rows import JobRow
 from mien.service.events import Events
 from mien.service.leases import Leases
+from mien.service.scratch import lost_results
 from mien.service.settings import ServiceSettings
 from mien.service.steps import COMFYUI, LOCAL
 from mien.service.tasks import COMM, FACE_SWAP, Tasks, port_of
@@ -43,6 +45,7 @@ class Gateway:
         desk: Callable[[], Desk],
         on_end: Also,
         engine_health: Callable[[], bool] | None = None,
+        on_ended: Callable[[JobRow], None] = lambda row: None,
     ) -> None:
         """``engine_health`` says whether another face engine, which does the swaps, is there."""
         self.settings = settings
@@ -52,7 +55,7 @@ class Gateway:
         self._engine_health = engine_health
         self._lock = threading.Lock()
         self._asked_at = 0.0
-        self.leases = Leases(store, events, settings, on_end)
+        self.leases = Leases(store, events, settings, on_end, on_ended, self._lost)
         self.environments = environments
         self.ports: Mapping[str, int] = {
             FACE_SWAP: port_of(settings.remote_engine_url, 80)
@@ -77,6 +80,9 @@ class Gateway:
             self.ports,
             self._engine_health is not None,
         )
+
+    def _lost(self, row: JobRow) -> list[int]:
+        return lost_results(row.job, self._desk().submissions.assets, row.owner)
 
     def can_swap(self) -> bool:
         """Whether somebody swaps faces: another face engine that answers, or a living worker."""

@@ -1,7 +1,8 @@
 """Tasks for workers that come and ask over HTTP: each is lent for a while, and lent again when nothing is heard.
 
 A lease is a run like any other: it begins an attempt with a fence, so whoever comes back late changes nothing. A
-worker of the service and one that asks may want the same task; the first one gets it.
+worker of the service and one that asks may want the same task; the first one gets it. What is lent is the step that is
+due: a task of several stages goes back into the queue after each.
 """
 
 from __future__ import annotations
@@ -9,26 +10,31 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from mien.errors import Canceled, JobBusy, JobError, MienError, OptionError
 from mien.jobs import states
 from mien.jobs.database import Also, DatabaseStore
 from mien.jobs.failures import failure_of
-from mien.jobs.job import Failure, Finished, Job
-from mien.jobs.rows import JobRow, row_of
+from mien.jobs.job import Finished, Job
+from mien.jobs.rows import JobRow
 from mien.service.events import Events, EventType
+from mien.service.lease_queue import LeaseQueue
 from mien.service.retrying import lost
 from mien.service.settings import ServiceSettings
+from mien.service.stages import due_step, is_last, place_of
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 SHORTEST, LONGEST = 5.0, 3600.0
 """Seconds of a lease."""
+REPORTED: Final = "reported"
+"""Where the job keeps, by step, the hash of the token with which the step was reported to be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,20 @@ class Lent:
 class Leases:
     """Lends tasks. Safe to use from many threads and processes; raises DatabaseUnavailable.
 
-    ``on_end`` is called in the transaction in which a task ends.
+    ``on_end`` is called in the transaction in which a task ends, ``on_ended`` after it. ``lost`` tells which steps of
+    a job are to be done again, since their results are gone.
     """
 
     store: DatabaseStore
     events: Events
     settings: ServiceSettings
     on_end: Also = lambda connection, row: None
+    on_ended: Callable[[JobRow], None] = lambda row: None
+    lost: Callable[[JobRow], Sequence[int]] = lambda row: ()
+
+    @cached_property
+    def _queue(self) -> LeaseQueue:
+        return LeaseQueue(self.store)
 
     def take(
         self, environments: Sequence[str], worker: str, owner: str | None, seconds: float | None = None
@@ -62,28 +75,51 @@ class Leases:
         ``owner`` None: whoever the task belongs to. Raises OptionError for a lease that is too short or too long.
         """
         seconds = self._checked(seconds)
-        while (row := self._next(self._due(environments, owner))) is not None:
+        while (row := self._queue.due(environments, owner)) is not None:
             with suppress(JobBusy):  # somebody else was faster
-                if not self._settled(row):
+                if not self._settled(row) and not self._taken_back(row):
                     return self._lend(row, worker, seconds)
         return None
+
+    def _taken_back(self, row: JobRow) -> bool:
+        """Whether earlier stages have to be done again first, since their results have expired."""
+        gone = set(self.lost(row))
+        if not gone:
+            return False
+
+        def fresh(job: Job) -> Job:
+            for index in gone:
+                job = job.with_step(index, job.steps[index].fresh("queued"))
+            return replace(job, status="queued")
+
+        kept = [record for record in row.results if record.get("step") not in gone]
+        self._change(
+            row,
+            fresh,
+            lambda connection, row: None,
+            results=kept,
+            environment=place_of(row.job.steps[min(gone)]),
+            lease_until=None,
+            lease_token=None,
+            dispatched=False,
+            queue=None,
+        )
+        return True
 
     def sweep(self) -> int:
         """Put tasks back into the queue of whose worker nothing was heard for too long; returns how many."""
         count = 0
-        while (row := self._next([self._silent()])) is not None:
+        while (row := self._queue.silent()) is not None:
             with suppress(JobBusy, JobError):  # somebody else was faster, or the worker has spoken after all
                 if not self._settled(row):
-                    told = {"status": "queued", "attempt": row.fence}
-                    self._tell(row, states.hand_back, told, lease_until=None)
+                    self._hand_back(row)
                 count += 1
         return count
 
     def _settled(self, row: JobRow) -> bool:
         """Whether a task is over instead of being lent again: canceled meanwhile, or lost too often."""
-        if row.status == "running" and row.cancel_requested:
-            stopped = failure_of(Canceled("The job was canceled."))
-            self._end(row, lambda job: states.cancel(_stepped_back(job), stopped), "canceled")
+        if row.cancel_requested:
+            self._cancel(row)
             return True
         if row.tries >= self.settings.max_attempts:
             failure = lost(row.tries)
@@ -112,23 +148,57 @@ class Leases:
         return Lent(row, token, row.lease_until or 0.0)
 
     def complete(
-        self, id: str, token: str, results: Sequence[Mapping[str, Any]], external: Mapping[str, Any]
+        self,
+        id: str,
+        token: str,
+        results: Sequence[Mapping[str, Any]],
+        external: Mapping[str, Any],
+        notices: Sequence[str] = (),
     ) -> JobRow:
-        """End a task well. The same call again, after a lost answer, changes nothing. Raises JobBusy."""
-        known = self._seen(id, token)
-        if known.status == "completed":
+        """Say that what was lent is done: the task ends well, or waits for whoever does its next stage.
+
+        ``results`` are the records of what was made, the first of which is the result. The same call again, after a
+        lost answer, changes nothing. Raises JobBusy.
+        """
+        known = self.reported(id, token)
+        if known is not None:
             return known
         row = self.held(id, token)
+        index = due_step(row.job)
+        made = f"asset:{results[0]['asset']}" if results and "asset" in results[0] else ""
+        finished = Finished(made, "", notices=tuple(notices))
+        before = [record for record in row.results if record.get("step") != index]
+        done = {**(row.external.get(REPORTED) or {}), str(index): _hash(token)}
+        kept: dict[str, Any] = {
+            "results": [{**record, "index": number} for number, record in enumerate([*before, *results])],
+            "external": {**row.external, **external, REPORTED: done},
+        }
+        if not is_last(row.job, index):
+            return self._go_on(row, index, finished, kept)
+        return self._end(
+            row, lambda job: states.complete(states.finish_step(job, index, finished)), "completed", **kept
+        )
 
-        def completed(job: Job) -> Job:
-            steps = tuple(
-                replace(step, status="completed", finished=step.finished or Finished("", ""))
-                for step in job.steps
-            )
-            return states.complete(replace(job, steps=steps))
+    def reported(self, id: str, token: str) -> JobRow | None:
+        """The task, if what was lent with that token was reported to be done before; None otherwise."""
+        row = self.store.row(id)
+        known = (row.external.get(REPORTED) or {}).values()
+        return row if any(hmac.compare_digest(str(one), _hash(token)) for one in known) else None
 
-        kept = {"results": list(results), "external": {**row.external, **external}}
-        return self._end(row, completed, "completed", **kept)
+    def _go_on(self, row: JobRow, index: int, finished: Finished, kept: Mapping[str, Any]) -> JobRow:
+        """Put a task back into the queue, one stage further."""
+        following = states.finish_step(row.job, index, finished)
+        row = self._hand_back(
+            row,
+            lambda job: states.hand_back(states.finish_step(job, index, finished)),
+            also=("step", {"index": index, "status": "completed"}),
+            environment=place_of(following.steps[due_step(following)]),
+            tries=0,
+            lease_token=None,
+            queue=None,
+            **kept,
+        )
+        return self._cancel(row) if row.cancel_requested else row
 
     def fail(self, id: str, token: str, error: MienError, *, again: bool) -> JobRow:
         """End a task badly, or put it back into the queue for another try. Raises JobBusy."""
@@ -136,31 +206,44 @@ class Leases:
         if known.has_ended:
             return known
         row = self.held(id, token)
-        failure = failure_of(error, 0)
+        index = due_step(row.job)
+        failure = failure_of(error, index)
         if row.cancel_requested:
-            stopped = failure_of(Canceled("The job was canceled."))
-            return self._end(row, lambda job: states.cancel(_stepped_back(job), stopped), "canceled")
+            return self._cancel(row)
         if again and row.tries < self.settings.max_attempts:
-            told = {"status": "queued", "attempt": row.fence, "failure": failure.message}
-            return self._tell(row, lambda job: states.hand_back(job, failure), told, lease_until=None)
-        return self._end(row, lambda job: states.fail(_failed(job, failure), failure), "failed")
+            return self._hand_back(
+                row, lambda job: states.hand_back(job, failure), told={"failure": failure.message}
+            )
+        return self._end(
+            row, lambda job: states.fail(states.fail_step(job, index, failure), failure), "failed"
+        )
 
     def give_back(self, id: str, token: str) -> JobRow:
         """Put a task back that could not be begun, at no cost to it. Raises JobBusy."""
         row = self.held(id, token)
-        told = {"status": "queued", "attempt": row.fence}
-        return self._tell(row, states.hand_back, told, lease_until=None, tries=max(row.tries - 1, 0))
+        if row.cancel_requested:
+            return self._cancel(row)
+        return self._hand_back(row, tries=max(row.tries - 1, 0))
 
-    def _next(self, wanted: Sequence[ColumnElement[bool]]) -> JobRow | None:
-        import sqlalchemy as sa
-
+    def _hand_back(
+        self,
+        row: JobRow,
+        change: states.Change = states.hand_back,
+        *,
+        told: Mapping[str, Any] | None = None,
+        also: tuple[EventType, Mapping[str, Any]] | None = None,
+        **columns: Any,
+    ) -> JobRow:
         from mien.db.tables import jobs
 
-        query = sa.select(jobs).where(*wanted)
-        with self.store.database.read() as connection:
-            query = query.order_by(jobs.c.priority, jobs.c.seq).limit(1)
-            found = connection.execute(query).mappings().first()
-        return None if found is None else row_of(found)
+        data = {"status": "queued", "attempt": row.fence, **(told or {})}
+        # Whoever cancels in this moment must not be forgotten: the next look ends the task.
+        kept: dict[str, Any] = {"lease_until": None, "cancel_requested": jobs.c.cancel_requested}
+        return self._tell(row, change, data, before=also, **kept, **columns)
+
+    def _cancel(self, row: JobRow) -> JobRow:
+        stopped = failure_of(Canceled("The job was canceled."))
+        return self._end(row, lambda job: states.cancel(_stepped_back(job), stopped), "canceled")
 
     def _lend(self, row: JobRow, worker: str, seconds: float) -> Lent:
         token = secrets.token_urlsafe(32)
@@ -182,34 +265,6 @@ class Leases:
 
         row = self._tell(row, begun, {"status": "running", "attempt": row.fence + 1}, **columns)
         return Lent(row, token, row.lease_until or 0.0)
-
-    def _due(self, environments: Sequence[str], owner: str | None) -> list[ColumnElement[bool]]:
-        """Tasks that wait, and tasks of whose worker nothing was heard for too long."""
-        import sqlalchemy as sa
-
-        from mien.db.tables import jobs
-
-        clock = self.store.database.clock
-        waits = sa.and_(
-            jobs.c.status == "queued", sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= clock)
-        )
-        silent = sa.and_(
-            jobs.c.status == "running", jobs.c.lease_token.is_not(None), jobs.c.lease_until < clock
-        )
-        found = [
-            sa.or_(waits, silent),
-            jobs.c.workflow.is_not(None),
-            jobs.c.environment.in_(list(environments)),
-        ]
-        return found if owner is None else [*found, jobs.c.owner == owner]
-
-    def _silent(self) -> ColumnElement[bool]:
-        import sqlalchemy as sa
-
-        from mien.db.tables import jobs
-
-        over = jobs.c.lease_until < self.store.database.clock
-        return sa.and_(jobs.c.status == "running", jobs.c.lease_token.is_not(None), over)
 
     def _seen(self, id: str, token: str) -> JobRow:
         """The task, if that token was the last one for it."""
@@ -237,9 +292,12 @@ class Leases:
         data: Mapping[str, Any],
         *,
         ends: bool = False,
+        before: tuple[EventType, Mapping[str, Any]] | None = None,
         **columns: Any,
     ) -> JobRow:
         def also(connection: Connection, changed: JobRow) -> None:
+            if before is not None:
+                self._append(connection, changed.id, *before)
             self._append(connection, changed.id, "status", data)
             if ends and changed.results:
                 self._append(connection, changed.id, "result", {"results": list(changed.results)})
@@ -250,6 +308,8 @@ class Leases:
             columns["expires_at"] = self._until(float(row.request.get("retain") or self.settings.retain_jobs))
         changed = self._change(row, change, also, **columns)
         self.events.tell()
+        if ends:
+            self.on_ended(changed)
         return changed
 
     def _append(self, connection: Connection, id: str, type: EventType, data: Mapping[str, Any]) -> None:
@@ -277,9 +337,5 @@ def _running(job: Job) -> Job:
     return replace(job, status="running")
 
 
-def _failed(job: Job, failure: Failure) -> Job:
-    return states.fail_step(job, 0, failure)
-
-
 def _stepped_back(job: Job) -> Job:
-    return states.interrupt_step(job, 0)
+    return states.interrupt_step(job, due_step(job))

@@ -35,11 +35,16 @@ Finally: TypeAlias = "Callable[[Connection, JobRow], None]"
 
 
 class WrongQueue(Exception):
-    """Raised by a run that finds its work to be that of another queue, such as an address that gave a video."""
+    """Raised by a run that finds its work to be that of another queue, such as an address that gave a video.
 
-    def __init__(self, queue: str) -> None:
-        super().__init__(queue)
-        self.queue = queue
+    ``queue`` None with an ``environment``: consumers fetch the job there.
+    """
+
+    def __init__(self, queue: str | None, environment: str | None = None) -> None:
+        super().__init__(queue or environment)
+        self.columns: dict[str, Any] = {"queue": queue}
+        if environment is not None:
+            self.columns["environment"] = environment
 
 
 class KindRunner(Protocol):
@@ -181,7 +186,7 @@ class Runs:
             except (JobBusy, JobMissing):
                 raise
             except WrongQueue as better:
-                return self._again(attempt, None, 0.0, queue=better.queue)
+                return self._again(attempt, None, 0.0, **better.columns)
             except Exception as error:  # the border of a run: the job fails, others go on
                 return self._stopped(attempt, error)
 

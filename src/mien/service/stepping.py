@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from mien.jobs import states
 from mien.jobs.job import Finished, Job, JobStep
+from mien.jobs.queries import PULL
 from mien.service.assets import Asset
 from mien.service.attempt import Attempt
 from mien.service.lanes import PICTURES, VIDEOS
@@ -133,9 +134,11 @@ class Steps:
 
 
 def _check_queue(attempt: Attempt, index: int) -> None:
-    """Raise WrongQueue where the step is done by workers of another kind than the one before it."""
+    """Raise WrongQueue where the step is done by workers of another kind than the one before it, or by consumers."""
     row = attempt.row
     name = environment_of(row, row.job.steps[index])
+    if name.startswith(PULL):
+        raise WrongQueue(None, name)
     queued = row.queue or PICTURES
     if name.startswith(COMFYUI) and queued != name:
         raise WrongQueue(name)

@@ -7,7 +7,7 @@ finds the result's address in ``output_data``. Behind it is a job like any other
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
@@ -24,17 +24,17 @@ from mien.errors import (
     WorkflowInvalid,
 )
 from mien.jobs import states
-from mien.jobs.codec import encode
 from mien.jobs.database import DatabaseStore
 from mien.jobs.failures import failure_of
 from mien.jobs.job import Job, JobStep
 from mien.jobs.rows import JobRow
-from mien.service.assets import Asset, references
+from mien.service.assets import Asset
 from mien.service.callers import Caller
 from mien.service.leases import Leases
 from mien.service.problems import Problems
 from mien.service.remote_steps import REMOTE, is_possible
 from mien.service.requests import JobFields
+from mien.service.stages import begins_in, due_step, inputs_of, is_last
 from mien.service.steps import LOCAL
 from mien.service.submitting import Submissions
 from mien.service.views import iso
@@ -50,8 +50,8 @@ FACE_SWAP_DATA: Final = ("source_url", "target_url", "resolution", "model")
 SERVED: Final[Mapping[str, tuple[str, ...]]] = {FACE_SWAP: (LOCAL, REMOTE), COMM: (CONSUMERS,)}
 """The environments of jobs that a consumer gets that asks for those of the gateway."""
 
-Address = Callable[[JobRow], str | None]
-"""Where the result of a job is to be had."""
+Addresses = Callable[[JobRow], Sequence[str]]
+"""Where the files of the result of a job are to be had, the main one first."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,18 @@ class Wish:
     environment: str = "auto"
     priority: int = 5
     consent_ref: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a task, or of one stage of it: files that were uploaded, or addresses elsewhere; one or the other.
+
+    The first is the result, the others come with it.
+    """
+
+    assets: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,10 +115,11 @@ class Tasks:
         fields = JobFields(priority=wish.priority, consent_ref=wish.consent_ref)
         new = self.submissions.new_job(fields, steps, caller, f"job_{seed}")
         workflow = self.workflow_steps.workflows.get(wish.workflow)
-        environment = next(
+        usual = next(
             (step.args["environment"] for step in steps if "environment" in step.args),
             self.workflow_steps.environment(workflow),
         )
+        environment = begins_in(steps, usual)
         request = {**new.request, "task_data": dict(wish.data)}
         new = replace(new, workflow=wish.workflow, environment=environment, request=request)
         try:
@@ -134,28 +147,44 @@ class Tasks:
                 self.cancel(row, caller)
         return [row.id for row in found]
 
-    def hand_over(self, id: str, asset: str, caller: Caller) -> dict[str, Any]:
-        """The record of a result that a consumer uploaded; the asset becomes the task's owner's.
+    def complete(self, id: str, token: str, report: Report, caller: Caller) -> JobRow:
+        """End what was lent with that token: the task, or one stage of it. The same report again changes nothing.
 
-        Raises JobMissing, AssetMissing.
+        Raises JobBusy when the lease is lost, OptionError for a stage without assets, and what addresses and assets
+        raise.
         """
-        row = self.store.row(id)
+        known = self.leases.reported(id, token)
+        if known is not None:
+            return known
+        row = self.leases.held(id, token)
+        index = due_step(row.job)
+        if not report.assets and not is_last(row.job, index):
+            raise OptionError(
+                "The next stage of this task works on this result: upload it, and report the id as asset."
+            )
+        urls = [self.checked_url(url) for url in report.urls]
+        external = {"output_url": urls[0], "output_urls": urls} if urls else {}
+        records = [self._handed_over(row, index, asset, report.notices, caller) for asset in report.assets]
+        return self.leases.complete(id, token, records, external, report.notices)
+
+    def _handed_over(
+        self, row: JobRow, index: int, asset: str, notices: Sequence[str], caller: Caller
+    ) -> dict[str, Any]:
+        """The record of a result that a consumer uploaded; the asset becomes the task's owner's."""
         found = self.submissions.assets.give(asset, caller.owner, row.owner)
-        media = found.media.as_record()
         return {
-            "index": 0,
-            "step": len(row.job.steps) - 1,
+            "step": index,
             "asset": found.id,
             "name": found.name,
-            "content_type": found.content_type,
             "size": found.size,
-            **media,
+            "notices": list(notices),
+            **found.media.as_record(),
         }
 
     def lent_input(self, id: str, token: str, asset: str) -> Asset:
         """An asset that whoever has the task needs for it. Raises JobBusy, JobMissing, AssetMissing."""
         row = self.leases.held(id, token)
-        if asset not in references(encode(row.job).decode()):
+        if asset not in inputs_of(row.job, due_step(row.job)):
             raise AssetMissing(f"The task {id} has no input {asset[:12]}….")
         return self.submissions.assets.get(asset, row.owner)
 
@@ -167,8 +196,9 @@ class Tasks:
                 self.submissions.remove(row)
                 deleted += 1
             else:
-                self.cancel(row, caller)
-                canceled += 1
+                with suppress(JobError):  # it has ended in this moment
+                    self.cancel(row, caller)
+                    canceled += 1
         return canceled, deleted
 
     def set_status(self, id: str, status: str, caller: Caller, output_url: str | None = None) -> JobRow:
@@ -207,7 +237,7 @@ class Tasks:
             raise JobError(f"The task {row.id} has ended already.")
         # The next fence: whoever works on the task now must not write any more.
         begun = self.store.change(row.id, lambda job: states.begin(job, "by hand"), fence=row.fence)
-        return self.store.change(
+        ended = self.store.change(
             row.id,
             change,
             fence=begun.fence,
@@ -218,6 +248,8 @@ class Tasks:
             dispatches=row.dispatches + 1,
             **columns,
         )
+        self.leases.on_ended(ended)
+        return ended
 
     def _all(self) -> list[JobRow]:
         found: list[JobRow] = []
@@ -245,7 +277,9 @@ class Tasks:
         problems.refuse()
 
 
-def view(row: JobRow, address: Address, ports: Mapping[str, int], graph: Mapping[str, Any]) -> dict[str, Any]:
+def view(
+    row: JobRow, addresses: Addresses, ports: Mapping[str, int], graph: Mapping[str, Any]
+) -> dict[str, Any]:
     """A task as its clients read it; ``graph`` is what a ComfyUI instance needs for it, if one does it."""
     environment = environment_of(row)
     data = dict(row.request.get("task_data") or {})
@@ -261,9 +295,9 @@ def view(row: JobRow, address: Address, ports: Mapping[str, int], graph: Mapping
         "updated_at": iso(row.updated_at),
         "priority": row.priority,
     }
-    url = address(row) if row.status == "completed" else None
-    if url is not None:
-        task["output_data"] = {"url": url}
+    urls = addresses(row) if row.status == "completed" else []
+    if urls:
+        task["output_data"] = {"url": urls[0], **({"urls": urls} if len(urls) > 1 else {})}
     if row.job.failure is not None and row.has_ended:
         task["error"] = row.job.failure.message
     return task
@@ -277,8 +311,8 @@ def status_of(row: JobRow) -> TaskStatus:
 
 
 def environment_of(row: JobRow) -> Environment:
-    """The environment in the words of the gateway."""
-    return FACE_SWAP if row.environment in SERVED[FACE_SWAP] else COMM
+    """The environment in the words of the gateway: ``comm`` as soon as one of its stages is a graph."""
+    return COMM if any("workflow" in step.args for step in row.job.steps) else FACE_SWAP
 
 
 _STATUS: Final[Mapping[str, TaskStatus]] = {

@@ -48,7 +48,7 @@ class TracedKind:
                 outcome = "overtaken"
                 raise
             except WrongQueue as better:
-                outcome = f"moved to {better.queue}"
+                outcome = f"moved to {better}"
                 raise
             finally:
                 span.note(outcome=outcome)

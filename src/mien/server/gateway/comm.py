@@ -26,7 +26,7 @@ from mien.server.gateway.schemas import (
 from mien.server.gateway.showing import lent as as_lent
 from mien.server.streaming import FILE_ANSWERS, asset_file
 from mien.server.waiting import error_of
-from mien.service.tasks import COMM, FACE_SWAP, SERVED, status_of
+from mien.service.tasks import COMM, FACE_SWAP, SERVED, Report, status_of
 from mien.service.views import iso
 
 router = APIRouter(prefix="/api/comm/task", tags=["gateway"])
@@ -118,16 +118,8 @@ def complete_task(
     body: CompleteTask,
     token: Token = None,
 ) -> Reported:
-    """Say that the task is done and where its result is. The same report again changes nothing."""
-    if (body.output_data is None) == (body.asset is None):
-        raise OptionError("A task is completed with either output_data.url or asset.")
-    held = _token(token, body.lease_token)
-    if body.output_data is not None:
-        url = service.gateway.tasks.checked_url(body.output_data.url)
-        row = service.gateway.leases.complete(task_id, held, [], {"output_url": url})
-    else:
-        record = service.gateway.tasks.hand_over(task_id, str(body.asset), caller)
-        row = service.gateway.leases.complete(task_id, held, [record], {})
+    """Say that the task, or its stage, is done and where the result is. The same report again changes nothing."""
+    row = service.gateway.tasks.complete(task_id, _token(token, body.lease_token), _report(body), caller)
     return Reported(data=_ended(row), message="Done.")
 
 
@@ -150,6 +142,17 @@ def fail_task(
             error = RemoteFailed(body.error)
         row = service.gateway.leases.fail(task_id, held, error, again=body.retryable)
     return Reported(data=_ended(row), message=f"The task is {status_of(row)}.")
+
+
+def _report(body: CompleteTask) -> Report:
+    if sum(given is not None for given in (body.output_data, body.asset, body.assets)) != 1:
+        raise OptionError("A task is completed with one of output_data.url, asset and assets.")
+    notices = tuple(body.notices)
+    if body.output_data is None:
+        ids = body.assets or [str(body.asset)]
+        return Report(assets=tuple(dict.fromkeys(ids)), notices=notices)
+    url, urls = body.output_data.url, body.output_data.urls or ()
+    return Report(urls=tuple(dict.fromkeys([url, *urls])), notices=notices)
 
 
 def _ended(row: JobRow) -> LeaseState:

@@ -24,6 +24,7 @@ from mien.server.gateway.schemas import (
 from mien.server.gateway.showing import output_url, task
 from mien.server.threads import threads_of
 from mien.server.waiting import ended
+from mien.service.stages import last_results
 from mien.service.tasks import FACE_SWAP, Wish
 from mien.service.views import iso
 
@@ -60,7 +61,7 @@ async def process_face_swap(
     took = round(time.monotonic() - began, 3)
     if row.status != "completed":
         return SwapAnswer(status="failed", processing_time=took, error=_why(row, took), task_id=row.id)
-    record = row.results[-1] if row.results else {}
+    record = next(iter(last_results(row)), {})
     found = SwapResult(
         output_url=output_url(service, row, request) or "",
         task_id=row.id,
@@ -108,7 +109,7 @@ async def engine_process(
             job_id=row.id,
             metadata={"status": row.status, **({"code": code} if code else {})},
         )
-    record = row.results[-1] if row.results else {}
+    record = next(iter(last_results(row)), {})
     names = ("width", "height", "frames", "faces", "models", "content", "signed")
     return EngineAnswer(
         status="success",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from mien.service.tasks import Environment, TaskStatus
 
 LONGEST_DATA = 100
 """Entries of task_data."""
+MOST_FILES = 100
+"""Files of one result."""
 
 
 class TaskCreate(Request):
@@ -57,6 +59,12 @@ class OutputData(Model):
     """Where a result is."""
 
     url: str
+    urls: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_FILES,
+        description="All files of a result of several, the first of which is the one at url.",
+    )
 
 
 class Task(Model):
@@ -89,6 +97,7 @@ class TaskList(Model):
 
     tasks: list[Task]
     queue_length: int
+    next_cursor: str | None = Field(default=None, description="For the next page, if there is one.")
 
 
 class TasksCleared(Model):
@@ -111,6 +120,10 @@ class FetchedTask(Task):
     lease_token: str
     lease_expires_at: Moment
     consent_ref: str | None = None
+    stage: int = Field(default=1, description="Which stage of the task this is, counted from 1.")
+    stages: int = Field(
+        default=1, description="Stages of the task; the result of all but the last is uploaded as an asset."
+    )
 
 
 class TaskFetched(Model):
@@ -149,11 +162,20 @@ class Heartbeat(Request):
 
 
 class CompleteTask(Request):
-    """The end of a task: where its result is, or the asset as which it was uploaded."""
+    """The end of a task, or of one stage of it: where its result is, or the assets as which it was uploaded."""
 
     lease_token: str | None = Field(default=None, max_length=200, description="If not in X-Lease-Token.")
     output_data: OutputData | None = None
     asset: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    assets: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_FILES,
+        description="In the place of asset, for a result of several files; the first one is the result.",
+    )
+    notices: list[Annotated[str, Field(max_length=2000)]] = Field(
+        default_factory=list, max_length=20, description="What the task's owner should know of the result."
+    )
 
 
 class FailTask(Request):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import AssetMissing, MienError, StorageError
+from mien.errors import InputError, MienError, StorageError
+from mien.jobs.job import JobStep
 from mien.jobs.rows import JobRow
 from mien.server.gateway.schemas import OutputData, Task, TaskState
-from mien.service.requests import is_asset_id
-from mien.service.tasks import FACE_SWAP, environment_of, view
+from mien.service.remote_steps import MODEL
+from mien.service.scratch import asset_id
+from mien.service.stages import due_step, last_results
+from mien.service.tasks import COMM, FACE_SWAP, view
 from mien.service.views import PREFIX
 
 if TYPE_CHECKING:
@@ -19,27 +22,59 @@ if TYPE_CHECKING:
 
 
 def shown(service: Service, row: JobRow, request: Request) -> dict[str, Any]:
-    """A task as plain data."""
-    gateway = service.gateway
+    """A task as plain data; what is said of a graph is about the stage that is due."""
     graph: dict[str, Any] = {}
-    for step in row.job.steps:
-        if "workflow" in step.args:
-            graph = {
-                "wf_json": gateway.workflow_steps.graph_of(step),
-                "wf_images": _images(service, row, gateway.workflow_steps.pictures_of(step), request),
-            }
-    return view(row, lambda row: output_url(service, row, request), gateway.ports, graph)
+    if row.job.steps:
+        graph = _graph(service, row, row.job.steps[due_step(row.job)], request)
+    return view(row, lambda row: output_urls(service, row, request), service.gateway.ports, graph)
 
 
 def lent(service: Service, row: JobRow, request: Request) -> dict[str, Any]:
-    """A task as whoever works on it needs it: with addresses in the place of the ids of assets."""
+    """A task as whoever works on it needs it: the stage that is due, with addresses in the place of ids of assets."""
     found = shown(service, row, request)
-    data = found["params"]["input_data"]
-    if environment_of(row) == FACE_SWAP:
-        for name in ("source_url", "target_url"):
-            if is_asset_id(str(data.get(name))):
-                data[name] = _address(service, row, data[name], request)
-    return {**found, "consent_ref": row.request.get("consent_ref")}
+    index = due_step(row.job)
+    step, count = row.job.steps[index], len(row.job.steps)
+    consent = {"consent_ref": step.args.get("consent_ref") or row.request.get("consent_ref")}
+    call = step.args.get("workflow")
+    if call is None:
+        found["params"] = {"input_data": _swap(service, row, step, request)}
+    elif count > 1:
+        found["params"] = {"input_data": {**call["parameters"], **_graph(service, row, step, request)}}
+    name = FACE_SWAP if call is None else call["name"]
+    environment = FACE_SWAP if call is None else COMM
+    return {
+        **found,
+        **consent,
+        "workflow": name,
+        "workflow_name": name,
+        "environment": environment,
+        "target_port": service.gateway.ports[environment],
+        "stage": index + 1,
+        "stages": count,
+    }
+
+
+def _graph(service: Service, row: JobRow, step: JobStep, request: Request) -> dict[str, Any]:
+    """What a ComfyUI instance needs for a step: nothing where none does it."""
+    if "workflow" not in step.args:
+        return {}
+    steps = service.gateway.workflow_steps
+    return {
+        "wf_json": steps.graph_of(step),
+        "wf_images": _images(service, row, steps.pictures_of(step), request),
+        "wf_operation": steps.workflows.get(step.args["workflow"]["name"]).makes,
+    }
+
+
+def _swap(service: Service, row: JobRow, step: JobStep, request: Request) -> dict[str, Any]:
+    """A face swap in the words of a task."""
+    said = {
+        "source_url": _address(service, row, step.source_paths[0], request),
+        "target_url": _address(service, row, step.target_path or "", request),
+        "resolution": step.args.get("resolution"),
+        "model": step.args.get(MODEL),
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _images(
@@ -59,8 +94,8 @@ def _address(service: Service, row: JobRow, reference: str, request: Request) ->
     if reference.startswith("https:") or reference.startswith("http:"):
         return reference
     try:
-        asset = service.assets.get(reference.removeprefix("asset:"), row.owner)
-    except AssetMissing:
+        asset = service.assets.get(asset_id(reference, row.job) or "", row.owner)
+    except InputError:  # it has gone, or an earlier stage has yet to make it
         return None
     try:
         return service.assets.sign(asset, service.settings.result_url_seconds)
@@ -83,19 +118,28 @@ def state(service: Service, row: JobRow, request: Request) -> TaskState:
 
 def output_data(service: Service, row: JobRow, request: Request) -> OutputData | None:
     """Where the result is; None while there is none."""
-    url = output_url(service, row, request)
-    return None if url is None else OutputData(url=url)
+    urls = output_urls(service, row, request)
+    return OutputData(url=urls[0], urls=urls if len(urls) > 1 else None) if urls else None
 
 
 def output_url(service: Service, row: JobRow, request: Request) -> str | None:
-    """The address of the result: in the storage of a consumer, in our own, or at this service."""
-    given = row.external.get("output_url")
-    if given or not row.results:
-        return given
+    """The address of the result; None while there is none."""
+    return next(iter(output_urls(service, row, request)), None)
+
+
+def output_urls(service: Service, row: JobRow, request: Request) -> list[str]:
+    """The addresses of the result and of what came with it: in a consumer's storage, in our own, or at this service."""
+    given = row.external.get("output_urls") or [row.external.get("output_url")]
+    if given[0] or not row.results:
+        return [url for url in given if url]
+    return [_result_url(service, row, record, request) for record in last_results(row)]
+
+
+def _result_url(service: Service, row: JobRow, record: Mapping[str, Any], request: Request) -> str:
     try:
-        asset = service.assets.get(str(row.results[-1].get("asset")), row.owner)
+        asset = service.assets.get(str(record.get("asset")), row.owner)
         return service.assets.sign(asset, service.settings.result_url_seconds)
     except MienError:
         base = service.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
         own = f"{base.rstrip('/')}{service.settings.root_path}{PREFIX}/jobs/{row.id}/result"
-        return f"{own}?index={len(row.results) - 1}"
+        return f"{own}?index={record.get('index', 0)}"

@@ -42,10 +42,13 @@ def list_tasks(
 ) -> TaskList:
     """The caller's tasks, newest first; everybody's with the scope admin."""
     owner = None if caller.is_admin else caller.owner
-    rows, _ = service.store.page(owner=owner, before=sequence(cursor), limit=limit, only_workflows=True)
+    rows, following = service.store.page(
+        owner=owner, before=sequence(cursor), limit=limit, only_workflows=True
+    )
     return TaskList(
         tasks=[task(service, row, request) for row in rows],
         queue_length=service.gateway.tasks.queue_length(owner),
+        next_cursor=None if following is None else str(following),
     )
 
 
