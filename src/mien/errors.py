@@ -46,6 +46,7 @@
     │   ├── UploadIncomplete       upload_incomplete
     │   ├── UploadTooLarge         upload_too_large
     │   ├── IdempotencyMismatch    idempotency_mismatch
+    │   ├── StorageQuotaExceeded   storage_quota_exceeded
     │   └── TryLater               try_later
     │       ├── IdempotencyConflict  idempotency_conflict
     │       ├── RateLimited        rate_limited
@@ -425,6 +426,13 @@ class IdempotencyMismatch(ServiceError):
 
     code = "idempotency_mismatch"
     http_status = 422
+
+
+class StorageQuotaExceeded(ServiceError):
+    """The owner keeps as many bytes of files as the settings or the key allow."""
+
+    code = "storage_quota_exceeded"
+    http_status = 507
 
 
 class TryLater(ServiceError):

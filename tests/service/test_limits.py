@@ -67,8 +67,13 @@ def test_a_day_has_so_many_jobs_and_refused_ones_do_not_count(database: Database
 
 def test_a_key_may_have_limits_of_its_own(database: Database) -> None:
     limits = _limits(database)
-    assert limits.of(BERT) == {"requests_per_minute": 1, "jobs_per_day": 2, "max_queue": 1}
-    assert limits.of(ANNA) == {"requests_per_minute": 600, "jobs_per_day": None, "max_queue": 1000}
+    assert limits.of(BERT) == {"requests_per_minute": 1, "jobs_per_day": 2, "max_queue": 1, "stored_mb": None}
+    assert limits.of(ANNA) == {
+        "requests_per_minute": 600,
+        "jobs_per_day": None,
+        "max_queue": 1000,
+        "stored_mb": None,
+    }
     _submit(database, limits, BERT, "b1")
     with pytest.raises(RateLimited):
         _submit(database, limits, BERT, "b2")

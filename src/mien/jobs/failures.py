@@ -12,6 +12,7 @@ from mien.errors import (
     OutOfMemory,
     OutputError,
     StorageError,
+    StorageQuotaExceeded,
     TimedOut,
     UnsafeInput,
 )
@@ -23,6 +24,7 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (InputError, "invalid_input"),
     (OutputError, "storage_error"),
     (StorageError, "storage_error"),
+    (StorageQuotaExceeded, "storage_error"),
     (ModelError, "model_missing"),
     (MemoryError, "out_of_memory"),
     (Canceled, "canceled"),

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from mien.errors import DatabaseUnavailable, MienError, OutOfMemory, TryLater
+from mien.errors import DatabaseUnavailable, MienError, OutOfMemory, StorageQuotaExceeded, TryLater
 from mien.server.schemas.base import ErrorBody, ErrorEnvelope, FieldProblem
 from mien.server.visit import visit_of
 
@@ -64,7 +64,7 @@ def answer(error: Exception, request_id: str, log: Log) -> JSONResponse:
     if not isinstance(error, MienError):
         log.error("request_failed", request_id=request_id, exc_info=error)
         return envelope(500, "internal", INTERNAL, request_id)
-    if error.http_status >= 500 and not isinstance(error, TryLater):
+    if error.http_status >= 500 and not isinstance(error, TryLater | StorageQuotaExceeded):
         log.warning("request_failed", request_id=request_id, code=error.code, reason=str(error))
     message = DATABASE if isinstance(error, DatabaseUnavailable) else _public(str(error))
     details = [FieldProblem(field=field, message=_public(said)) for field, said in error.details]

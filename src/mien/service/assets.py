@@ -33,6 +33,7 @@ from mien.service.intake import (
     scratch_file,
 )
 from mien.service.names import safe_name
+from mien.service.quotas import Quota
 from mien.service.settings import ServiceSettings
 from mien.service.tracing import OFF, Tracing
 from mien.storage import Opened, Storage
@@ -96,6 +97,7 @@ class Assets:
     ) -> None:
         """``fetcher`` is for other rules of fetching than those of the settings."""
         self.blobs = Blobs(database, storage)
+        self.quota = Quota(database, settings)
         folder = settings.data_folder()
         self.scratch = folder / "scratch" / "uploads"
         self.copies = LocalCopies(folder / "cache" / "assets", int(settings.cache_mb * (1 << 20)))
@@ -112,8 +114,8 @@ class Assets:
     def add_stream(self, chunks: Iterable[bytes], owner: str, name: str, origin: Origin = "upload") -> Asset:
         """Take in a file as it comes; when it breaks off, nothing is left behind.
 
-        Raises UploadTooLarge, CorruptMedia, UnsupportedMedia, UnsafeInput, MediaTooLarge, StorageError, DiskFull and
-        what ``chunks`` raises.
+        Raises UploadTooLarge, CorruptMedia, UnsupportedMedia, UnsafeInput, MediaTooLarge, StorageQuotaExceeded,
+        StorageError, DiskFull and what ``chunks`` raises.
         """
         with scratch_file(self.scratch) as path:
             received = receive(chunks, path, self._settings.max_upload_bytes)
@@ -307,8 +309,13 @@ class Assets:
             kept = self._settings.retain_jobs if is_result else self._settings.retain_assets
             expires_at = time.time() + kept
 
+        if not is_result:
+            self.quota.check_upload(owner, received.sha256, received.size)
+
         def use(connection: Connection, blob: Blob) -> Asset:
-            _put_row(connection, blob, owner, name, origin, expires_at)
+            is_new = _put_row(connection, blob, owner, name, origin, expires_at)
+            if is_new and not is_result:
+                self.quota.check_added(connection, owner, received.size)
             return _asset(connection.execute(_select().where(_is(blob.sha256, owner))).mappings().one())
 
         return self.blobs.keep(received, media, name, use)
@@ -343,8 +350,11 @@ def references(content: str) -> set[str]:
 
 def _put_row(
     connection: Connection, blob: Blob, owner: str, name: str, origin: Origin, expires_at: float | None
-) -> None:
-    """Add a row, or let the one that is there live at least as long; what was uploaded once stays an upload."""
+) -> bool:
+    """Add a row, or let the one that is there live at least as long; what was uploaded once stays an upload.
+
+    False when there was one.
+    """
     import sqlalchemy as sa
 
     values = {
@@ -356,13 +366,14 @@ def _put_row(
         "expires_at": expires_at,
     }
     if insert_new(connection, assets, values):
-        return
+        return True
     changes: dict[str, Any] = {
         "expires_at": sa.case((assets.c.expires_at < expires_at, expires_at), else_=assets.c.expires_at)
     }
     if origin != "result":
         changes |= {"name": name, "origin": origin}
     connection.execute(sa.update(assets).where(_is(blob.sha256, owner)).values(**changes))
+    return False
 
 
 def _select() -> Select[Any]:

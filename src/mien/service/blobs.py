@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mien.db import Database
 from mien.db.tables import assets, blobs, garbage
-from mien.errors import StorageError, StorageMissing, StorageRefused
+from mien.errors import StorageError, StorageMissing, StorageQuotaExceeded, StorageRefused
 from mien.service.intake import Media, Received
 from mien.storage import Storage, Stored
 
@@ -56,18 +56,25 @@ class Blobs:
         if kept is not None:
             return kept[0]
         stored, announced = self._put(received.path, filename)
-        blob = Blob(received.sha256, stored.url, received.size, media)
+        try:
+            return self._use_stored(Blob(received.sha256, stored.url, received.size, media), announced, use)
+        except StorageQuotaExceeded:
+            self._discard(stored.url)
+            raise
+
+    def _use_stored(self, blob: Blob, announced: set[str], use: Callable[[Connection, Blob], T]) -> T:
+        """Run ``use`` with a content that was just stored, or with that of somebody who was faster."""
         while True:
             with self._database.begin() as connection:
                 if self._insert(connection, blob):
                     result = use(connection, blob)
-                    if stored.url in announced:
-                        _take_back(connection, stored.url)
+                    if blob.url in announced:
+                        _take_back(connection, blob.url)
                     return result
             # Somebody else stored the same content meanwhile; our object is not needed.
-            kept = self._use_existing(received.sha256, use)
+            kept = self._use_existing(blob.sha256, use)
             if kept is not None:
-                self._discard(stored.url)
+                self._discard(blob.url)
                 return kept[0]
 
     def lock(self, connection: Connection, sha256: str) -> Blob | None:

@@ -15,6 +15,7 @@ LIMITS: Final[Mapping[str, str]] = {
     "requests_per_minute": "requests_per_minute",
     "jobs_per_day": "jobs_per_day",
     "max_queue": "max_queue_per_key",
+    "stored_mb": "max_stored_mb",
 }
 """What may be limited for one key, and the setting that counts for all others."""
 

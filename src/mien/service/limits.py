@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mien.db import Database
 from mien.errors import QueueFull, QuotaExceeded, RateLimited
 from mien.service.callers import LIMITS, Caller
+from mien.service.quotas import STORED, Quota
 from mien.service.rates import Rates
 from mien.service.settings import ServiceSettings
 from mien.service.usage import Usage
@@ -26,13 +27,14 @@ FULL = 15.0
 
 
 class Limits:
-    """Refuses what is too much: requests in a minute, jobs in a day, jobs that wait."""
+    """Refuses what is too much: requests in a minute, jobs in a day, jobs that wait, files that are kept."""
 
     def __init__(self, database: Database, settings: ServiceSettings, usage: Usage) -> None:
         self._settings = settings
         self._usage = usage
         self._waiting = Waiting()
         self.rates = Rates(database)
+        self.quota = Quota(database, settings)
 
     def of(self, caller: Caller) -> dict[str, float | None]:
         """The limits that count for a caller; None: there is none."""
@@ -52,8 +54,10 @@ class Limits:
         """What has to happen in the transaction that has stored ``count`` new jobs of a caller, so that it counts.
 
         Raises there QueueFull when more than ``max_queue`` jobs wait, RateLimited when more of the caller's do than
-        may, QuotaExceeded when it has had all its jobs of the day; then nothing was stored.
+        may, QuotaExceeded when it has had all its jobs of the day; then nothing was stored. Raises StorageQuotaExceeded
+        at once when the caller's files leave no room for results.
         """
+        self.quota.check_room(caller.owner, self._limit(caller, STORED))
 
         def check(connection: Connection) -> None:
             self._check_queue(connection, caller, count)

@@ -82,6 +82,9 @@ class ServiceSettings(BaseModel):
         600, gt=0, description="Requests of one key, or of one address without keys."
     )
     jobs_per_day: int | None = Field(None, ge=1, description="Jobs of one key in a day (UTC).")
+    max_stored_mb: float | None = Field(
+        None, gt=0, description="Files of one key that are kept, results included, in MB."
+    )
     max_wait: float = Field(120, gt=0, description="Longest wait for a result in one request, in seconds.")
 
     # how jobs run

@@ -57,7 +57,7 @@ class Uploads:
         self._settings = settings
 
     def create(self, owner: str, name: str, size: int) -> Upload:
-        """Begin an upload of ``size`` bytes. Raises UploadTooLarge, StorageError."""
+        """Begin an upload of ``size`` bytes. Raises UploadTooLarge, StorageQuotaExceeded, StorageError."""
         import sqlalchemy as sa
 
         limit = self._settings.max_upload_bytes
@@ -75,6 +75,7 @@ class Uploads:
             "expires_at": moment + LIFETIME,
         }
         with self._database.begin() as connection:
+            self._assets.quota.check_announced(connection, owner, size)
             connection.execute(sa.insert(uploads).values(**values))
             if ticket is not None:
                 note_garbage(connection, ticket.url, moment + LIFETIME + _LATE)

@@ -3,7 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from mien.db.tables import blobs
+from mien.service.settings import MB
 from tests.server.served import Served, code_of, face_png, served
 
 
@@ -19,6 +22,24 @@ def test_requests_bytes_and_jobs_are_told_by_day(tmp_path: Path) -> None:
     assert day["amounts"]["bytes_out"] > 0
     assert found["limits"]["jobs_per_day"] == 9
     assert found["limits"]["max_queue"] == 7
+
+
+def test_files_that_are_kept_have_a_limit(tmp_path: Path) -> None:
+    size = len(face_png())
+    with served(tmp_path, works=False, max_stored_mb=1.5 * size / MB) as made:
+        asset = made.upload()
+        found = made.client.get("usage").json()
+        assert found["stored_bytes"] == size
+        assert found["limits"]["stored_mb"] == pytest.approx(1.5 * size / MB)
+        answer = made.client.post(
+            "uploads", json={"name": "a.png", "size": size, "content_type": "image/png"}
+        )
+        assert code_of(answer) == (507, "storage_quota_exceeded")
+        made.submit(processors=["inverter"], target=asset)
+        with made.service.database.begin() as connection:
+            connection.execute(sa.update(blobs).values(size=2 * size))
+        answer = made.client.post("jobs", json={"processors": ["inverter"], "target": asset})
+        assert code_of(answer) == (507, "storage_quota_exceeded")
 
 
 def test_everybody_sees_what_they_used_alone(tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ class ClientKeys:
             text(
                 "limit",
                 "--limit",
-                help="A limit of its own, such as requests_per_minute=60, jobs_per_day=100, max_queue=10.",
+                help="A limit of its own, such as requests_per_minute=60, jobs_per_day=100, max_queue=10, "
+                "stored_mb=5000.",
                 metavar="NAME=NUMBER",
                 panel=PANEL,
                 many=True,

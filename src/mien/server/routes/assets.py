@@ -150,7 +150,7 @@ def delete_asset(id: AssetId, service: ServiceDep, caller: Submitter) -> Respons
     "/uploads",
     status_code=201,
     response_model=Upload,
-    responses=problems(401, 403, 409, 413, 415, 422, 429, 503),
+    responses=problems(401, 403, 409, 413, 415, 422, 429, 503, 507),
 )
 def create_upload(body: UploadRequest, request: Request, service: ServiceDep, caller: Submitter) -> Response:
     """Begin an upload: PUT the bytes to the address that comes back, then complete it."""

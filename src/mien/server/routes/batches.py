@@ -26,7 +26,7 @@ BatchId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,80}$", description="Id
     "/batches",
     status_code=202,
     response_model=BatchCreated,
-    responses=problems(401, 403, 409, 413, 415, 422, 429, 503),
+    responses=problems(401, 403, 409, 413, 415, 422, 429, 503, 507),
 )
 def submit_batch(body: BatchRequest, request: Request, service: ServiceDep, caller: Submitter) -> Response:
     """Take in a job for every combination of sources, targets and settings: all of them, or none."""

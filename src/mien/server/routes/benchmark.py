@@ -17,7 +17,7 @@ router = APIRouter(tags=["operation"])
     "/benchmark",
     status_code=202,
     response_model=Job,
-    responses=problems(401, 403, 409, 415, 422, 429, 503),
+    responses=problems(401, 403, 409, 415, 422, 429, 503, 507),
 )
 def run_benchmark(body: BenchmarkRequest, request: Request, service: ServiceDep, caller: Admin) -> Response:
     """Measure the worker that takes the job up: seconds for each run of a clip of 50 frames, and frames a second.

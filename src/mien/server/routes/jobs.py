@@ -29,7 +29,7 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Most entries of a page."
     response_model=Job,
     responses={
         201: {"model": Job, "description": "A draft"},
-        **problems(401, 403, 409, 413, 415, 422, 429, 503),
+        **problems(401, 403, 409, 413, 415, 422, 429, 503, 507),
     },
 )
 def submit_job(body: JobRequest, request: Request, service: ServiceDep, caller: Submitter) -> Response:
@@ -89,7 +89,7 @@ def cancel_job(id: JobId, service: ServiceDep, caller: Submitter) -> Job:
     "/jobs/{id}/retry",
     status_code=202,
     response_model=Job,
-    responses=problems(401, 403, 404, 409, 422, 429, 503),
+    responses=problems(401, 403, 404, 409, 422, 429, 503, 507),
 )
 def retry_job(id: JobId, service: ServiceDep, caller: Submitter) -> Job:
     """Put a failed or canceled job into the queue again; finished steps are not done again."""
@@ -100,7 +100,7 @@ def retry_job(id: JobId, service: ServiceDep, caller: Submitter) -> Job:
     "/jobs/{id}/submit",
     status_code=202,
     response_model=Job,
-    responses=problems(401, 403, 404, 409, 422, 429, 503),
+    responses=problems(401, 403, 404, 409, 422, 429, 503, 507),
 )
 def submit_draft(id: JobId, service: ServiceDep, caller: Submitter) -> Job:
     """Put a draft into the queue."""

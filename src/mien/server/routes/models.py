@@ -24,7 +24,7 @@ def list_models(service: ServiceDep, caller: Reader) -> list[ModelEntry]:
     "/models/download",
     status_code=202,
     response_model=Job,
-    responses=problems(401, 403, 409, 415, 422, 429, 503),
+    responses=problems(401, 403, 409, 415, 422, 429, 503, 507),
 )
 def download_models(body: DownloadRequest, request: Request, service: ServiceDep, caller: Admin) -> Response:
     """Bring models to the machine that takes the job up; its progress is that of a job."""

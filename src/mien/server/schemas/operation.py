@@ -69,6 +69,7 @@ class Usage(Model):
 
     owner: str
     days: list[UsageDay]
+    stored_bytes: int = Field(0, description="Size of all files that are kept now, results included.")
     limits: dict[str, float | None] = Field(default_factory=dict)
 
 
