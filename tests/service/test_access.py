@@ -88,3 +88,16 @@ def test_an_address_that_guesses_is_slowed_down_and_no_other(database: Database,
     clock.pass_time(caught.value.retry_after + 0.01)
     with pytest.raises(Unauthorized):
         access.caller(WRONG, None, "guesser")
+
+
+def test_where_nobody_needs_a_key_the_database_is_asked_once_in_a_while(
+    database: Database, keys: Keys
+) -> None:
+    access = _access(database, keys)
+    assert access.remembered(None, None) is None
+    assert access.caller(None, None, "10.0.0.1") == LOCAL
+    assert access.remembered(None, None) == LOCAL
+    keys.create("first")
+    assert access.remembered(None, None) is None
+    assert _access(database, keys, auth="off").remembered(None, None) == LOCAL
+    assert _access(database, keys, auth="on").remembered(None, None) is None

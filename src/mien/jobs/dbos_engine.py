@@ -71,9 +71,17 @@ class DbosEngine:
 
     def put(self, tasks: Sequence[Task]) -> None:
         """Hand tasks over; those that are known already stay as they are."""
+        if not tasks:
+            return
         with self._explained():
+            client = self._client  # makes the tables
+            self._put(client, tasks)
+
+    def _put(self, client: DBOSClient, tasks: Sequence[Task]) -> None:
+        with self._engine.begin() as connection:
             for task in tasks:
-                self._client.enqueue(
+                client.enqueue_in_transaction(
+                    connection,
                     {
                         "workflow_name": task.body,
                         "queue_name": task.queue,

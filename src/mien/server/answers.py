@@ -20,8 +20,8 @@ _NO_WAIT: Final = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORE
 
 def whole_job(service: Service, row: JobRow) -> Job:
     """A job with everything, its results with addresses in the storage where there are such."""
-    ahead = service.store.ahead_of(row) if row.status == "queued" else None
-    return Job.model_validate(_placed(service, job_view(row, _signed(service, row.owner), ahead)))
+    view = job_view(row, _signed(service, row.owner), service.desk.ahead.of(row))
+    return Job.model_validate(_placed(service, view))
 
 
 def light_job(service: Service, row: JobRow) -> Job:

@@ -26,7 +26,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -49,12 +49,12 @@ def service_of(connection: HTTPConnection) -> Service:
     return service
 
 
-def visit_of_request(connection: HTTPConnection) -> Visit:
+async def visit_of_request(connection: HTTPConnection) -> Visit:
     """What is known of the request."""
     return visit_of(connection.scope)
 
 
-def caller_of(connection: HTTPConnection) -> Caller:
+async def caller_of(connection: HTTPConnection) -> Caller:
     """Who calls. Raises Unauthorized where nobody has looked at the key."""
     caller = visit_of(connection.scope).caller
     if caller is None:
@@ -62,11 +62,11 @@ def caller_of(connection: HTTPConnection) -> Caller:
     return caller
 
 
-def require(scope: Scope, *others: Scope) -> Callable[[HTTPConnection], Caller]:
+def require(scope: Scope, *others: Scope) -> Callable[[HTTPConnection], Awaitable[Caller]]:
     """A dependency: who calls, refused with Forbidden without any of the scopes."""
 
-    def allowed(connection: HTTPConnection) -> Caller:
-        caller = caller_of(connection)
+    async def allowed(connection: HTTPConnection) -> Caller:
+        caller = await caller_of(connection)
         if not any(caller.may(other) for other in others):
             caller.check(scope)
         return caller
@@ -74,7 +74,12 @@ def require(scope: Scope, *others: Scope) -> Callable[[HTTPConnection], Caller]:
     return allowed
 
 
-ServiceDep = Annotated[Service, Depends(service_of)]
+async def _service(connection: HTTPConnection) -> Service:
+    return service_of(connection)
+
+
+# Functions that wait for nothing are coroutines all the same: others are run in threads, each a switch there and back.
+ServiceDep = Annotated[Service, Depends(_service)]
 VisitDep = Annotated[Visit, Depends(visit_of_request)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 Reader = Annotated[Caller, Depends(require("read"))]
@@ -96,7 +101,9 @@ class Once:
         self, content: BaseModel | Any, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> JSONResponse:
         """The answer to give now, and to every repetition of the request."""
-        self.kept = Answer(status, jsonable_encoder(content), dict(headers or {}))
+        is_model = isinstance(content, BaseModel)
+        body = content.model_dump(mode="json") if is_model else jsonable_encoder(content)
+        self.kept = Answer(status, body, dict(headers or {}))
         return JSONResponse(self.kept.body, status, dict(headers or {}))
 
 

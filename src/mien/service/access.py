@@ -45,7 +45,12 @@ class Access:
         """Who calls, if that was looked up within the last seconds; asks no database."""
         if key is not None:
             return self._keys.remembered(key)
-        return self._sessions.remembered(session) if session is not None else None
+        if session is not None:
+            return self._sessions.remembered(session)
+        open_to_all = self._settings.auth == "off" or (
+            self._settings.auth == "auto" and self._settings.is_local_only and self._keys.surely_none()
+        )
+        return LOCAL if open_to_all else None
 
     def caller(self, key: str | None, session: str | None, address: str) -> Caller:
         """Who calls. ``key`` counts before ``session``; ``address`` is where the request came from.

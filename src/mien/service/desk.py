@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mien.jobs.database import Also
+from mien.service.ahead import Ahead
 from mien.service.assets import fetch_settings
 from mien.service.batches import Batches
 from mien.service.benchmarks import BenchmarkRequest, submit_benchmark
@@ -78,6 +79,7 @@ class Desk:
         self._accounts = accounts
         self.measurements = Measurements(store.database)
         self.estimator = Estimator(self.measurements)
+        self.ahead = Ahead(store)
 
     @cached_property
     def checker(self) -> Checker:

@@ -52,6 +52,18 @@ class Events:
             _insert(own, job, type, data)
         self.tell()
 
+    def append_all(
+        self, type: EventType, data: Mapping[str, Mapping[str, Any]], connection: Connection
+    ) -> None:
+        """Add an event to each of several jobs, in a transaction; then the caller calls ``tell``."""
+        import sqlalchemy as sa
+
+        from mien.db.tables import job_events
+
+        moment = time.time()
+        values = [{"job": job, "type": type, "data": dict(said), "at": moment} for job, said in data.items()]
+        connection.execute(sa.insert(job_events), values)
+
     def tell(self) -> None:
         """Wake those of this process who wait."""
         with self._news:

@@ -78,6 +78,10 @@ class Keys:
         self._some = False
         self._looked = -FRESH
 
+    def surely_none(self) -> bool:
+        """Whether there was no key within the last seconds; asks no database."""
+        return not self._some and self._clock() - self._looked < FRESH
+
     def exist(self) -> bool:
         """Whether a key was ever made; from then on all callers need one, also when it was revoked since."""
         import sqlalchemy as sa

@@ -19,6 +19,7 @@ DEEPEST: Final = 40
 
 ASSET_ID: Final = r"^[0-9a-f]{64}$"
 _ASSET: Final = re.compile(ASSET_ID)
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 AssetRef: TypeAlias = Annotated[
     str,
@@ -278,7 +279,7 @@ def _check_metadata(metadata: Mapping[str, Any] | None) -> None:
 
 def _is_storable(value: Any) -> bool:
     if isinstance(value, str):
-        return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+        return _UNSTORABLE.search(value) is None
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from mien.errors import AssetInUse, AssetMissing, JobError, JobExists
@@ -24,9 +25,11 @@ from mien.service.checking import Checker, Look
 from mien.service.events import Events
 from mien.service.limits import Limits
 from mien.service.outputs import Known
+from mien.service.recent import Recent
 from mien.service.requests import JobFields, JobPatch, JobRequest
 from mien.service.settings import ServiceSettings
 from mien.service.steps import LOCAL
+from mien.service.together import Together
 from mien.service.tracing import PARENT
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ DOWNLOAD: Final = "download"
 """Kind of jobs that bring models."""
 BENCHMARK: Final = "benchmark"
 """Kind of jobs that measure."""
+SEEN_SECONDS: Final = 10.0
+"""For so long it is believed that an asset is there, until the job that needs it is stored."""
 
 Nudge = Callable[[Sequence[JobRow]], None]
 """Tells whatever runs jobs that these are due, or were canceled; it finds them by itself when that fails."""
@@ -66,14 +71,35 @@ class Submissions:
 
         Raises what the checker finds wrong, AssetMissing, QueueFull, RateLimited, QuotaExceeded.
         """
-        steps = self.checker.job(request, self.look(caller))
+        try:
+            return self._submit(request, caller, seed, self._seen(caller))
+        except AssetMissing:  # one that was seen a moment ago is gone: say which field names it
+            return self._submit(request, caller, seed, self.look(caller))
+
+    def _submit(self, request: JobRequest, caller: Caller, seed: str, look: Look) -> JobRow:
+        steps = self.checker.job(request, look)
         new = self.new_job(request, steps, caller, f"job_{seed}", draft=request.draft)
         if len(request.steps) == 1 and request.steps[0].workflow is not None:
             new = replace(new, workflow=request.steps[0].workflow.name)
         try:
-            return self.insert([new], caller)[0]
+            return self._together.do((new, caller))
         except JobExists:
             return self.store.row(new.job.id, caller.owner)
+
+    @cached_property
+    def _together(self) -> Together[tuple[NewJob, Caller], JobRow]:
+        return Together(self._insert_all)
+
+    def _insert_all(self, wanted: Sequence[tuple[NewJob, Caller]]) -> list[JobRow]:
+        """Store jobs that came at the same time: those of one caller in one transaction."""
+        groups: dict[tuple[str, str | None], list[int]] = {}
+        for number, (_, caller) in enumerate(wanted):
+            groups.setdefault((caller.owner, caller.key_id), []).append(number)
+        found: dict[str, JobRow] = {}
+        for numbers in groups.values():
+            rows = self.insert([wanted[number][0] for number in numbers], wanted[numbers[0]][1])
+            found |= {row.id: row for row in rows}
+        return [found[new.job.id] for new, _ in wanted]
 
     def look(self, caller: Caller) -> Look:
         """Looks up assets of the caller, each once."""
@@ -85,6 +111,23 @@ class Submissions:
             return seen[id]
 
         return look
+
+    def _seen(self, caller: Caller) -> Look:
+        """Like ``look``, but what was seen a moment ago is not looked up again: to store a job looks once more."""
+        look = self.look(caller)
+
+        def seen(id: str) -> Known:
+            found = self._recent.get((caller.owner, id))
+            if found is None:
+                found = look(id)
+                self._recent.put((caller.owner, id), found)
+            return found
+
+        return seen
+
+    @cached_property
+    def _recent(self) -> Recent[tuple[str, str], Known]:
+        return Recent(SEEN_SECONDS)
 
     def new_job(
         self,
@@ -128,8 +171,8 @@ class Submissions:
             self._hold(connection, (item.job for item in new), caller.owner)
             check(connection)
             also(connection)
-            for item in new:
-                self._tell(connection, item.job)
+            told = {item.job.id: _said(item.job) for item in new}
+            self.events.append_all("status", told, connection)
 
         rows = self.store.insert(new, within)
         self.nudge(rows)
@@ -234,7 +277,7 @@ class Submissions:
         self.on_change(connection, row)
 
     def _tell(self, connection: Connection, job: Job) -> None:
-        self.events.append(job.id, "status", {"status": job.status, "attempt": job.fence}, connection)
+        self.events.append(job.id, "status", _said(job), connection)
 
     def _hold(self, connection: Connection, jobs: Iterable[Job], owner: str) -> None:
         wanted = {id for job in jobs for id in references(encode(job).decode())}
@@ -243,6 +286,11 @@ class Submissions:
     def _start_by(self, request: Mapping[str, Any]) -> float | None:
         seconds = request.get("start_within") or self.settings.start_within
         return None if seconds is None else time.time() + seconds
+
+
+def _said(job: Job) -> dict[str, Any]:
+    """What an event tells of a job's state."""
+    return {"status": job.status, "attempt": job.fence}
 
 
 def _environment(steps: Sequence[JobStep]) -> str:
