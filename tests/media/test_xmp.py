@@ -5,9 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mien.media.images import Picture, encode_image, read_image
-from mien.media.metadata import xmp_packet
+from mien.media.metadata import read, xmp_packet
 from mien.media.probe import probe
 from mien.media.xmp import with_xmp
 
@@ -87,3 +89,23 @@ def test_torn_files_are_told(format: str) -> None:
 
 def test_a_packet_that_is_too_long_for_a_jpeg_is_told() -> None:
     assert with_xmp(picture("jpeg"), "jpeg", xmp_packet({"title": "x" * 70_000})) is None
+
+
+@given(cut=st.integers(0, 200), at=st.integers(0, 100), value=st.integers(0, 255))
+def test_a_torn_gif_or_avif_never_gets_a_packet_that_is_not_read(cut: int, at: int, value: int) -> None:
+    gif = (
+        b"GIF89a"
+        + bytes((2, 0, 1, 0, 0x80, 0, 0))
+        + bytes(6)
+        + b"\x2c"
+        + bytes(8)
+        + b"\0\x02\x02\x44\x0b\0\x3b"
+    )
+    avif = b"\0\0\0\x14ftypavif\0\0\0\0avif" + b"\0\0\0\x10mdat" + bytes(8)
+    packet = xmp_packet({"digital_source_type": "x"})
+    for format, whole in (("gif", gif), ("avif", avif)):
+        assert read(with_xmp(whole, format, packet) or b"", format).xmp == packet
+        torn = bytearray(whole)
+        torn[at % len(torn)] = value
+        made = with_xmp(bytes(torn[: len(torn) - cut % len(torn)]), format, packet)
+        assert made is None or read(made, format).xmp == packet

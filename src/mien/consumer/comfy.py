@@ -47,6 +47,7 @@ class Adopts(Protocol):
         sources: Iterable[PathInput] = (),
         models: Iterable[str] = (),
         options: Mapping[str, Any] | None = None,
+        must_mark: bool = False,
     ) -> Adopted:
         """Make a file that something else made an output."""
 
@@ -99,7 +100,7 @@ class Graphs:
 
     def adopted(
         self, task: FetchedTask, output: Output, name: str, uploads: list[Upload], room: Room
-    ) -> tuple[Path, Adopted]:
+    ) -> Adopted:
         """A file of the result as an output of this machine: judged, marked, signed."""
         assert output.path is not None
         place = room.folder / "out" / name
@@ -112,8 +113,9 @@ class Graphs:
             name=f"ComfyUI {task.workflow}",
             sources=sources,
             options={"content_policy": self.settings.content_policy},
+            must_mark=True,
         )
-        return place, done
+        return done
 
 
 @dataclass
@@ -141,17 +143,15 @@ class _Taking:
         from mien.pipeline.policy import worst
 
         chosen, left_out = _chosen(self.task, found.outputs)
-        files: list[tuple[Path, str]] = []
         adopted: list[Adopted] = []
         for number, output in enumerate(chosen):
             stem = self.task.workflow if number == 0 else f"{self.task.workflow}-{number + 1}"
             name = safe_name(stem, formats.extension(output.format))
-            place, done = self.graphs.adopted(self.task, output, name, self.uploads, self.room)
-            files.append((place, place.name))
-            adopted.append(done)
+            adopted.append(self.graphs.adopted(self.task, output, name, self.uploads, self.room))
         said = [output.text for output in found.outputs if output.text is not None]
         if found.blocked is not None:
             said.append(f"A node kept back a part of the results: {found.blocked}")
+        files = [(done.output, done.output.name) for done in adopted]
         told = dict.fromkeys([*said, *(text for done in adopted for text in done.notices), *left_out])
         facts = {
             "files": len(files),

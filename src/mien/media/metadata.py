@@ -229,9 +229,39 @@ def _tiff_values(blocks: Metadata) -> Iterator[tuple[int, int, bytes]]:
 
 def _read_avif(data: bytes) -> Metadata:
     profiles = (body[4:] for kind, body in heif_properties(data) if kind == b"colr" and body[:4] == b"prof")
-    # XMP is plain text between markers that are made for being searched; EXIF is not read.
-    begin, end = data.find(b"<?xpacket begin"), data.find(b"<?xpacket end")
+    # XMP is plain text between markers that are made for being searched, the last one added; EXIF is not read.
+    begin = data.rfind(b"<?xpacket begin")
+    end = data.find(b"<?xpacket end", max(begin, 0))
     return Metadata(icc=next(profiles, None), xmp=data[begin : end + 19] if 0 <= begin < end else None)
+
+
+XMP_GIF: Final = b"\x21\xff\x0bXMP DataXMP"
+GIF_TRAILER: Final = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+"""Leads a reader of blocks out of a packet, whatever byte of it was taken for a length."""
+
+
+def gif_blocks(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each picture and extension of a GIF begins and ends, up to its trailer. Raises Truncated, IndexError."""
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    while data[at] != 0x3B:
+        begin = at
+        if data[at] == 0x2C:
+            at += 11 + (3 << (data[at + 9] & 7) + 1 if data[at + 9] & 0x80 else 0)
+        elif data[at] == 0x21:
+            at += 2
+        else:
+            raise Truncated
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+        yield begin, at
+
+
+def _read_gif(data: bytes) -> Metadata:
+    for begin, end in gif_blocks(data):
+        if data.startswith(XMP_GIF, begin):
+            return Metadata(xmp=data[begin + len(XMP_GIF) : end].removesuffix(GIF_TRAILER))
+    return Metadata()
 
 
 def for_opencv(blocks: Metadata) -> tuple[list[int], list[NDArray[np.uint8]]]:
@@ -251,6 +281,7 @@ _READERS: Final[dict[str, Callable[[bytes], Metadata]]] = {
     "webp": _read_webp,
     "tiff": _read_tiff,
     "avif": _read_avif,
+    "gif": _read_gif,
 }
 _WRITERS: Final[dict[str, Callable[[bytes, Metadata], bytes]]] = {
     "jpeg": _write_jpeg,

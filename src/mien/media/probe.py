@@ -155,7 +155,9 @@ def _audio_info(container: InputContainer, path: Path, sniffed: Sniffed) -> Medi
     if audio is None:
         raise UnsupportedMedia(f"{path} has neither a video nor an audio stream.")
     duration = (container.duration or 0) / 1_000_000
-    return MediaInfo("audio", sniffed.format, 0, 0, duration, None, audio, tags_of(container))
+    # Ogg keeps its tags with the stream.
+    tags = {**tags_of(container.streams.audio[0]), **tags_of(container)}
+    return MediaInfo("audio", sniffed.format, 0, 0, duration, None, audio, tags)
 
 
 def _first_audio(container: InputContainer) -> AudioInfo | None:

@@ -13,18 +13,21 @@ from mien.media.headers import Truncated, parse_header, png_chunks, riff_chunks
 _JPEG: Final = (b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0")
 _PNG: Final = b"XML:com.adobe.xmp\0"
 _SEGMENT: Final = 65_500
+_XMP_BOX: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""The name under which ISO base media files hold XMP."""
 _XMP_FLAG, _ALPHA_FLAG = 0x04, 0x10
 
 
 def with_xmp(data: bytes, format: str, packet: bytes) -> bytes | None:
     """The picture file with this packet and everything else as it was, animations too.
 
-    None for a format that holds none (BMP, GIF), or that cannot be changed without encoding it again (AVIF), and for a
-    file whose structure is torn.
+    None for a format that holds none (BMP), for a file whose structure is torn, and where a packet that is there
+    already would be read in the place of this one.
     """
     writer = _WRITERS.get(format)
     try:
-        return None if writer is None else writer(data, packet)
+        made = None if writer is None else writer(data, packet)
+        return made if made is not None and metadata.read(made, format).xmp == packet else None
     except (Truncated, struct.error, IndexError, ValueError, zlib.error):
         return None
 
@@ -92,9 +95,34 @@ def _tiff(data: bytes, packet: bytes) -> bytes | None:
     return metadata.add(data, "tiff", metadata.Metadata(xmp=packet))
 
 
+def _gif(data: bytes, packet: bytes) -> bytes:
+    """As an application extension behind the last picture."""
+    blocks = list(metadata.gif_blocks(data))
+    kept = [data[begin:end] for begin, end in blocks if not data.startswith(metadata.XMP_GIF, begin)]
+    extension = metadata.XMP_GIF + packet + metadata.GIF_TRAILER
+    return b"".join([b"GIF89a", data[6 : blocks[0][0]], *kept, extension, b"\x3b"])
+
+
+def _avif(data: bytes, packet: bytes) -> bytes | None:
+    """In a box behind the picture: nothing that points into the file has to change."""
+    at = 0
+    while at < len(data):
+        size = struct.unpack_from(">I", data, at)[0]
+        if size == 1:
+            size = struct.unpack_from(">Q", data, at + 8)[0]
+        if size < 8 or at + size > len(
+            data
+        ):  # the last box may be one without an end, which takes what is behind it
+            return None
+        at += size
+    return data + struct.pack(">I4s", 24 + len(packet), b"uuid") + _XMP_BOX + packet
+
+
 _WRITERS: Final[dict[str, Callable[[bytes, bytes], bytes | None]]] = {
     "png": _png,
     "jpeg": _jpeg,
     "webp": _webp,
     "tiff": _tiff,
+    "gif": _gif,
+    "avif": _avif,
 }

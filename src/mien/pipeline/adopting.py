@@ -1,18 +1,18 @@
 """Results that something else made, such as a ComfyUI instance: judged, marked and signed like every output.
 
-Nothing is encoded again: marks go into the metadata of a picture, or into the container of a video, whose packets are
-copied.
+Nothing is encoded again but pictures without a place for marks, which become PNG: marks go into the metadata of a
+picture, or into the container of a video or sound, whose packets are copied.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from mien.errors import DiskFull, OutputError, OutputNotWritable
+from mien.errors import DiskFull, OutputError, OutputNotWritable, UnsupportedMedia
 from mien.media.atomic import Finish, replacing
 from mien.safety.marking import (
     Marks,
@@ -25,6 +25,7 @@ from mien.safety.marking import (
 )
 
 if TYPE_CHECKING:
+    from mien.media.sniff import Sniffed
     from mien.pipeline.policy import Verdict
     from mien.pipeline.provenance import Signature
     from mien.safety.signer import Signer
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 Making: TypeAlias = Literal["generated", "edited", "enhanced"]
 """Made of nothing but words, made of pictures, or the same picture in a better quality."""
+
+Marker: TypeAlias = "Callable[[Made, str, Mapping[str, str], Finish | None], bool]"
+"""Writes the output with tags; False where that cannot be done. Its text is the format that the file has."""
 
 _KINDS: Final[Mapping[Making, OperationKind]] = {
     "generated": "generation",
@@ -62,6 +66,8 @@ class Adopted:
     content: Verdict
     signed: bool
     notices: tuple[str, ...]
+    output: Path
+    """Where it is; in the place of a format without a place for marks it has another ending than was asked for."""
 
 
 def adopt(
@@ -71,27 +77,55 @@ def adopt(
     notice: Callable[[str], None],
     *,
     marked: bool = True,
-) -> bool:
-    """Write the output with its marks; True if it was signed.
+    must_mark: bool = False,
+) -> tuple[Path, bool]:
+    """Write the output with its marks; returns its path, and whether it was signed.
 
-    Raises SigningFailed where a signature is required, CorruptMedia for what is no picture, video or sound,
-    OutputNotWritable, DiskFull.
+    A format without a place for marks becomes one that has one, so the path may have another ending than
+    ``made.output``. Raises SigningFailed where a signature is required, CorruptMedia for what is no picture, video or
+    sound, UnsupportedMedia where marks are a must and there is no place for them, OutputNotWritable, DiskFull.
     """
     from mien.media.sniff import sniff
 
     found = sniff(made.file)
-    signature = _signature(made, found.format, settings, signer, notice)
-    finish = None if signature is None else signature.finish
     tags = tags_for(_marks(made)) if marked else None
-    mark = _MARKERS.get(found.kind)
-    if tags is None or mark is None or not mark(made, found.format, tags, finish):
-        if tags is not None:
-            notice(f"{made.output.name} has no place for the note that it was made by a program.")
-        with replacing(made.output) as temporary:
-            shutil.copyfile(made.file, temporary)
-            if finish is not None:
-                finish(temporary)
-    return signature is not None and signature.signed
+    for output, format, mark in _ways(made.output, found) if tags is not None else ():
+        one = replace(made, output=output)
+        signature = _signature(one, format, settings, signer, notice)
+        if mark(one, found.format, tags or {}, None if signature is None else signature.finish):
+            if output != made.output:
+                notice(f"{made.output.name} became {output.name}, which has a place for marks.")
+            return output, signature is not None and signature.signed
+    if tags is not None:
+        text = f"{made.output.name} has no place for the note that it was made by a program"
+        if must_mark:
+            raise UnsupportedMedia(f"{text}; have it saved in another format, such as PNG, MP4 or FLAC.")
+        notice(f"{text}.")
+    signature = _signature(made, found.format, settings, signer, notice)
+    with replacing(made.output) as temporary:
+        shutil.copyfile(made.file, temporary)
+        if signature is not None:
+            signature.finish(temporary)
+    return made.output, signature is not None and signature.signed
+
+
+def _ways(output: Path, found: Sniffed) -> list[tuple[Path, str, Marker]]:
+    """Where the marks may go, to be tried in this order: the output, its format, and who writes it.
+
+    What cannot hold them becomes something that can, and loses nothing by it.
+    """
+    if found.kind == "image":
+        return [(output, found.format, _mark_picture), (output.with_suffix(".png"), "png", _as_png)]
+    if found.kind == "audio":
+        from mien.media.formats import extension
+        from mien.media.sound_tags import KEPT_AS
+
+        format = KEPT_AS.get(found.format, found.format)
+        place = output if format == found.format else output.with_suffix(f".{extension(format)}")
+        return [(place, format, _mark_sound)]
+    if found.format == "gif":
+        return [(output, "gif", _mark_picture)]
+    return [(output, found.format, _mark_video), (output.with_suffix(".mkv"), "matroska", _mark_video)]
 
 
 def _marks(made: Made) -> Marks:
@@ -129,6 +163,14 @@ def _mark_picture(made: Made, format: str, tags: Mapping[str, str], finish: Fini
     return True
 
 
+def _as_png(made: Made, format: str, tags: Mapping[str, str], finish: Finish | None) -> bool:
+    """The same pixels in a format that has a place for marks."""
+    from mien.media.images import read_image, write_image
+
+    write_image(made.output, read_image(made.file, max_pixels=1 << 40), tags=tags, finish=finish)
+    return True
+
+
 def _mark_video(made: Made, format: str, tags: Mapping[str, str], finish: Finish | None) -> bool:
     from mien.media.concat import concat
     from mien.media.encoders import CONTAINERS
@@ -146,7 +188,7 @@ def _mark_video(made: Made, format: str, tags: Mapping[str, str], finish: Finish
     return True
 
 
-_MARKERS: Final[Mapping[str, Callable[[Made, str, Mapping[str, str], Finish | None], bool]]] = {
-    "image": _mark_picture,
-    "video": _mark_video,
-}
+def _mark_sound(made: Made, format: str, tags: Mapping[str, str], finish: Finish | None) -> bool:
+    from mien.media.sound_tags import tag_sound
+
+    return tag_sound(made.file, format, made.output, tags, finish)

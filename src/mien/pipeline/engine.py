@@ -315,14 +315,16 @@ class Engine:
         sources: Iterable[PathInput] = (),
         models: Iterable[str] = (),
         options: Mapping[str, Any] | None = None,
+        must_mark: bool = False,
     ) -> Adopted:
         """Make a file that something else made an output: judged by the content policy, marked, signed.
 
         ``name`` says what made it, ``sources`` are the files that it was made of, what was worked on first; ``judge``
-        looks at these before the work. Nothing is encoded again, and the ending of ``output`` must be that of what
-        ``made`` holds. Sounds are not judged. No record is left in the audit log. Raises UnsafeInput, after which
-        there is no output, SigningFailed where a signature is required, CorruptMedia, UnsupportedMedia, DiskFull,
-        OutputNotWritable.
+        looks at these before the work. The ending of ``output`` must be that of what ``made`` holds; nothing is encoded
+        again but pictures of a format without a place for marks, which become PNG, under that ending. Sounds are not
+        judged. No record is left in the audit log. Raises UnsafeInput, after which there is no output, SigningFailed
+        where a signature is required, CorruptMedia, UnsupportedMedia, also where marks cannot be placed and
+        ``must_mark`` is set, DiskFull, OutputNotWritable.
         """
         from mien.options import build
         from mien.pipeline.adopting import Adopted, Made, adopt
@@ -332,8 +334,10 @@ class Engine:
         content = self.judge([made], options)
         found = Made(Path(made), Path(output), operation, name, paths(sources), tuple(models))
         marked = build(OutputOptions, options or {}).marking
-        signed = adopt(found, self.settings, self._signer, notices.append, marked=marked)
-        return Adopted(content, signed, tuple(notices))
+        place, signed = adopt(
+            found, self.settings, self._signer, notices.append, marked=marked, must_mark=must_mark
+        )
+        return Adopted(content, signed, tuple(notices), place)
 
     @contextmanager
     def _opened(self, step: Step, on_progress: Report | None, cancel: Cancel | None) -> Iterator[Job]:

@@ -123,19 +123,22 @@ def marks_of_xmp(packet: bytes) -> Marks | None:
 
 
 def read_marks(path: Path) -> Marks | None:
-    """The marks of a picture or video file; None if it says nothing about how it was made.
+    """The marks of a picture, video or sound file; None if it says nothing about how it was made.
 
     Raises what ``mien.media.probe`` raises for files that are no media.
     """
     from mien.media.metadata import read
     from mien.media.probe import probe
+    from mien.media.sound_tags import wave_packet
 
     path = Path(path)
     info = probe(path)
-    if info.kind != "image":
-        return marks_of_tags(info.tags)
-    packet = read(path.read_bytes(), info.format).xmp
-    return None if packet is None else marks_of_xmp(packet)
+    packet = None
+    if info.kind == "image" or info.format == "gif":
+        packet = read(path.read_bytes(), info.format).xmp
+    elif info.format == "wav":
+        packet = wave_packet(path)
+    return marks_of_tags(info.tags) if packet is None else marks_of_xmp(packet)
 
 
 def _property(root: ElementTree.Element, tag: str) -> str:

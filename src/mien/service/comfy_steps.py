@@ -161,6 +161,7 @@ class _Taking:
                 shutil.move(output.path, place)
             elif output.path is not None:
                 found.append(self._adopt(output.path, place))
+                place = found[-1].output
             files += [place, *beside(place)]
         if not files:
             files = [self._written(texts)]
@@ -176,6 +177,7 @@ class _Taking:
             sources=self.sources,
             models=weights_of(self.prepared.graph),
             options=self.steps._options,
+            must_mark=self.steps.settings.marking_required,
         )
 
     def _name(self, output: Output, number: int) -> str:

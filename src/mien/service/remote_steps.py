@@ -95,8 +95,15 @@ class RemoteSteps:
         made = self._fetched(done.url, task)
         output = task.output.with_suffix(made.suffix)
         adopted = self.engine().adopt_result(
-            made, output, operation="edited", name=SWAPPER, sources=(target, source), options=policy
+            made,
+            output,
+            operation="edited",
+            name=SWAPPER,
+            sources=(target, source),
+            options=policy,
+            must_mark=self.settings.marking_required,
         )
+        output = adopted.output
         media = describe(output, max_pixels=1 << 40)
         return StepDone(
             files=(output, *beside(output)),

@@ -91,6 +91,7 @@ class Adopts(Protocol):
         sources: Iterable[Path] = (),
         models: Iterable[str] = (),
         options: Mapping[str, Any] | None = None,
+        must_mark: bool = False,
     ) -> Adopted:
         """Make a file that something else made an output."""
 
