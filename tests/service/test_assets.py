@@ -18,6 +18,7 @@ from mien.errors import (
     AssetInUse,
     AssetMissing,
     CorruptMedia,
+    DiskFull,
     InputError,
     MediaTooLarge,
     MienError,
@@ -29,6 +30,7 @@ from mien.errors import (
 )
 from mien.service.assets import Asset, Assets, references
 from mien.service.settings import ServiceSettings
+from mien.service.space import Space
 from mien.storage import Chain
 from tests.media.clips import make_clip
 from tests.media.pictures import png
@@ -499,6 +501,9 @@ def test_a_url_becomes_an_asset(database: Database, storage: Chain, settings: Se
     asset = assets.add_url("https://example.org/pictures/My%20face.png?token=1", "ann")
     assert (asset.name, asset.origin) == ("My face.png", "fetch")
     assert list(assets.scratch.iterdir()) == []
+    full = Assets(database, storage, settings, Fetched(), space=Space(settings, lambda folder: 0))  # type: ignore[arg-type]
+    with pytest.raises(DiskFull):
+        full.add_url("https://example.org/b.png", "ann")
 
 
 def test_addresses_inside_the_network_are_not_fetched(assets: Assets) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import shutil
-from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ from mien.jobs.database import DatabaseStore
 from mien.jobs.executors import Executors
 from mien.models import ModelStore, load_catalogue
 from mien.service.health import FRESH, STORAGE_FRESH, Health
-from mien.service.settings import ServiceSettings
+from mien.service.settings import MB, ServiceSettings
+from mien.service.space import Probe, Space, free_bytes
 from mien.settings import Settings
 from mien.storage import StorageSettings, open_storage
 from tests.service.clocks import Clock
@@ -26,14 +25,16 @@ def database(tmp_path: Path) -> Any:
     database.close()
 
 
-def _health(folder: Path, database: Database, clock: Clock, **settings: Any) -> Health:
+def _health(
+    folder: Path, database: Database, clock: Clock, probe: Probe = free_bytes, **settings: Any
+) -> Health:
     given = ServiceSettings(data_dir=folder, **settings)
     engine = Settings(cache_dir=folder / "cache", offline=True)
     storage = open_storage(StorageSettings(local_path=folder / "storage"))
     store = DatabaseStore(database)
-    return Health(
-        given, engine, database, store, storage, lambda: ModelStore(engine, load_catalogue()), clock
-    )
+    models = ModelStore(engine, load_catalogue())
+    space = Space(given, probe, clock)
+    return Health(given, engine, database, store, storage, lambda: models, space, clock)
 
 
 def test_a_service_without_worker_and_analyser_says_so(tmp_path: Path, database: Database) -> None:
@@ -86,13 +87,25 @@ def test_a_storage_that_fails_is_down_until_the_next_trial(
 
 
 def test_a_full_disk_is_noticed_and_an_answer_is_given_again_for_a_while(
-    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: Database
 ) -> None:
-    clock = Clock()
-    health = _health(tmp_path, database, clock)
-    assert health.look()[1]["disk"]["status"] == "ok"
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 99, 1))
+    clock, free = Clock(), [2000 * MB]
+    health = _health(tmp_path, database, clock, lambda folder: free[0], min_free_mb=100)
+    assert health.look()[1]["disk"] == {"status": "ok", "free_bytes": 2000 * MB}
+    free[0] = 900 * MB
     assert health.look()[1]["disk"]["status"] == "ok"
     clock.pass_time(FRESH)
     assert health.look()[1]["disk"]["status"] == "degraded"
+    free[0] = 99 * MB
+    clock.pass_time(FRESH)
+    status, parts = health.look()
+    assert (status, parts["disk"]["status"]) == ("down", "down")
+    assert "MIEN_MIN_FREE_MB" in parts["disk"]["message"]
+
+
+def test_workers_whose_disk_is_full_are_told(tmp_path: Path, database: Database) -> None:
+    Executors(database).begin("w1", "worker", {"disk": {"free_bytes": 1, "low": True}})
+    Executors(database).begin("w2", "worker", {"disk": {"free_bytes": 10**12, "low": False}})
+    found = _health(tmp_path, database, Clock()).look()[1]["workers"]
+    assert (found["status"], found["count"], found["full"]) == ("degraded", 2, 1)
+    assert found["message"].startswith("The disks of 1 of 2 workers are nearly full")

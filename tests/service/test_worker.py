@@ -3,7 +3,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from mien.errors import (
 from mien.jobs import states
 from mien.jobs.dispatcher import task_id
 from mien.service.retrying import _PAUSES
+from mien.service.running import Runs
+from mien.service.space import Space
 from mien.service.steps import StepTask
 from tests.postgres import Server
 from tests.service.workplaces import WorkerProcess, Workplace, workers, workplace
@@ -355,9 +357,49 @@ def test_a_job_that_the_engine_forgot_is_handed_over_again(place: Workplace, gat
     assert repair.redispatch(quiet_for=-1) == 0
 
 
+def test_a_worker_takes_up_nothing_while_its_disk_is_full(quick: Workplace) -> None:
+    free = [0]
+    quick.jobs.space = Space(quick.settings, lambda folder: free[0])
+    quick.jobs.start("all")
+    quick.submit(STEP)
+    until_dispatched(quick)
+    until(lambda: any(worker.info.get("disk", {}).get("low") for worker in quick.jobs.executors.live(60)))
+    assert quick.store.row("job_1").status == "queued"
+    free[0] = 10**12
+    row = quick.wait()
+    assert (row.status, row.tries, row.fence) == ("completed", 1, 1)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_full_worker_leaves_a_job_to_others(quick: Workplace, begun: bool) -> None:
+    row = quick.submit(STEP)
+    until_dispatched(quick)
+    if begun:  # by a worker that died
+        quick.store.change(row.id, lambda job: states.begin(job, "dead"))
+    space = Space(quick.settings, lambda folder: 0)
+    told: list[str] = []
+    runs = Runs(
+        quick.store,
+        quick.events,
+        quick.settings,
+        {},
+        quick.settings.data_folder(),
+        "test",
+        quick.jobs.watch,
+        check_space=space.check,
+        patience=0,
+        on_error=lambda job, error: told.append(f"{job}: {type(error).__name__}"),
+    )
+    assert runs.run(row.id, 1) == "queued"
+    left = quick.store.row(row.id)
+    assert (left.status, left.dispatched, left.dispatch, left.tries) == ("queued", False, 2, 0)
+    assert left.not_before is not None
+    assert told == ["job_1: DiskFull"]
+    assert runs.run(row.id, 1) == "stale"
+
+
 def make_repair(place: Workplace) -> Any:
     from mien.service.repair import Repair
-    from mien.service.running import Runs
 
     folder = place.settings.data_folder()
     runs = Runs(place.store, place.events, place.settings, {}, folder, "test", place.jobs.watch)
@@ -388,11 +430,15 @@ def test_who_does_not_work_hands_over(quick: Workplace) -> None:
     until_dispatched(quick)
 
 
-def until_dispatched(place: Workplace) -> None:
+def until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while not place.store.row("job_1").dispatched:
+    while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def until_dispatched(place: Workplace) -> None:
+    until(lambda: place.store.row("job_1").dispatched)
 
 
 def test_a_queue_that_there_is_not_is_refused(tmp_path: Path) -> None:

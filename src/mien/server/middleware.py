@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
@@ -187,10 +188,11 @@ class _Out:
 
 
 class Bodies:
-    """Limits what comes in: bytes, as declared and as counted, and the time between two pieces."""
+    """Limits what comes in: bytes, as declared and as counted, the room for files, the time between two pieces."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
+        self._service = service
         self._most = int(service.settings.max_request_mb * MB)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -201,8 +203,11 @@ class Bodies:
         visit = visit_of(scope)
         most = self._limit(visit)
         declared = visit.header("content-length") or "0"
-        if declared.isdigit() and int(declared) > most:
+        size = int(declared) if declared.isdigit() else 0
+        if size > most:
             raise _too_large(most)
+        if not _is_plain(visit):
+            await to_thread.run_sync(self._service.space.check, size)
         done = False
 
         async def next_piece() -> Message:
@@ -223,9 +228,14 @@ class Bodies:
         await self._app(scope, next_piece, send)
 
     def _limit(self, visit: Visit) -> int:
-        kind = (visit.header("content-type") or "").partition(";")[0].strip().lower()
-        plain = kind in ("application/json", "application/x-www-form-urlencoded", "")
-        return min(MAX_JSON, self._most) if plain or kind.endswith("+json") else self._most
+        return min(MAX_JSON, self._most) if _is_plain(visit) else self._most
+
+
+def _is_plain(visit: Visit) -> bool:
+    """Whether the body is read into memory, and not into a file."""
+    kind = (visit.header("content-type") or "").partition(";")[0].strip().lower()
+    plain = kind in ("application/json", "application/x-www-form-urlencoded", "")
+    return plain or kind.endswith("+json")
 
 
 class SlowRequest(TimedOut):

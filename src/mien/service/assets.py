@@ -35,6 +35,7 @@ from mien.service.intake import (
 from mien.service.names import safe_name
 from mien.service.quotas import Quota
 from mien.service.settings import ServiceSettings
+from mien.service.space import Space
 from mien.service.tracing import OFF, Tracing
 from mien.storage import Opened, Storage
 
@@ -94,8 +95,9 @@ class Assets:
         settings: ServiceSettings,
         fetcher: Fetcher | None = None,
         tracing: Tracing = OFF,
+        space: Space | None = None,
     ) -> None:
-        """``fetcher`` is for other rules of fetching than those of the settings."""
+        """``fetcher`` is for other rules of fetching than those of the settings, ``space`` for another disk."""
         self.blobs = Blobs(database, storage)
         self.quota = Quota(database, settings)
         folder = settings.data_folder()
@@ -106,6 +108,7 @@ class Assets:
         self._settings = settings
         self._fetcher = fetcher
         self._tracing = tracing
+        self._space = space or Space(settings)
 
     def add_received(self, received: Received, owner: str, name: str) -> Asset:
         """Take in an upload that was received into a scratch file already. Raises what ``add_stream`` raises."""
@@ -140,6 +143,7 @@ class Assets:
         """
         from urllib.parse import unquote, urlsplit
 
+        self._space.check()
         self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._tracing.span("fetch", role="client", host=urlsplit(url).hostname) as span:
             path = self._fetching().fetch(url, self.scratch)

@@ -18,6 +18,7 @@ from mien.service.parts import BODY as PART
 from mien.service.parts import PartMaker, Sharing
 from mien.service.running import KindRunner
 from mien.service.settings import ServiceSettings
+from mien.service.space import Space
 from mien.service.stepping import Measure, Steps
 from mien.service.steps import LOCAL, StepRunner
 from mien.service.traced import traced_kinds, traced_steps
@@ -48,14 +49,15 @@ def open_jobs(
     info: Callable[[], Mapping[str, Any]] | None = None,
     tracing: Tracing = OFF,
     places: Mapping[str, int] | None = None,
+    space: Space | None = None,
 ) -> Jobs:
     """The jobs of a service. ``engine`` is called when the first step of the face engine is run.
 
     ``environments`` are further worlds of steps, by name; one that ends in ``*`` stands for all names that begin so.
     ``kinds`` are further kinds of jobs, ``measure`` is told what each step took,
     ``info`` what the worker says of itself to others, ``places`` is how many runs each ComfyUI environment takes at
-    once, by its full name. Nothing runs before ``Jobs.start``. Runs
-    and steps are spans of ``tracing``.
+    once, by its full name, ``space`` the disk of the data folder. Nothing runs before ``Jobs.start``. Runs and steps
+    are spans of ``tracing``.
     """
     store, watch, executors = DatabaseStore(database), Watch(database), Executors(database)
     tasks = DbosEngine(database)
@@ -85,6 +87,7 @@ def open_jobs(
         hooks=hooks,
         info=info or (lambda: _described(engine_settings)),
         places=places,
+        space=space,
     )
 
 

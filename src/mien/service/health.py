@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ from mien.errors import MienError
 from mien.jobs.database import DatabaseStore
 from mien.jobs.executors import Executors
 from mien.service.settings import ServiceSettings
+from mien.service.space import Space
 from mien.storage import Chain
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Health:
         store: DatabaseStore,
         storage: Chain,
         models: Callable[[], ModelStore],
+        space: Space,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -67,6 +68,7 @@ class Health:
         self._store = store
         self._storage = storage
         self._models = models
+        self._space = space
         self._clock = clock
         self._lock = threading.Lock()
         self._last: tuple[float, State, dict[str, Any]] | None = None
@@ -134,10 +136,17 @@ class Health:
     def _look_at_workers(self) -> Finding:
         live = Executors(self._database).live(self._settings.dead_after_seconds)
         working = [executor for executor in live if executor.role != "api"]
-        facts = {"count": len(working), "processes": len(live)}
+        full = [executor.id for executor in working if executor.info.get("disk", {}).get("low")]
+        facts = {"count": len(working), "processes": len(live), **({"full": len(full)} if full else {})}
         if not working:
             return Finding(
                 "degraded", "No worker is running, so jobs wait; mien worker or mien serve starts one.", facts
+            )
+        if full:
+            return Finding(
+                "degraded",
+                f"The disks of {len(full)} of {len(working)} workers are nearly full, so these take up no jobs.",
+                facts,
             )
         return Finding("ok", "", facts)
 
@@ -156,7 +165,13 @@ class Health:
         return Finding("ok", "", facts)
 
     def _look_at_disk(self) -> Finding:
-        free = shutil.disk_usage(self._settings.data_folder()).free
+        free = self._space.free()
+        if self._space.is_low:
+            return Finding(
+                "down",
+                "The disk of the data folder is full up to what MIEN_MIN_FREE_MB keeps free, so no uploads are taken.",
+                {"free_bytes": free},
+            )
         if free < LITTLE_SPACE:
             return Finding("degraded", "The disk of the data folder is nearly full.", {"free_bytes": free})
         return Finding("ok", "", {"free_bytes": free})

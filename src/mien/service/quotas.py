@@ -152,4 +152,4 @@ def _check(total: int, size: int, most_mb: float) -> None:
 
 
 def _mb(size: float) -> str:
-    return f"{size / MB:,.1f} MB"
+    return f"{size / MB:,.1f} MB" if size >= MB else f"{size / MB:.2g} MB"

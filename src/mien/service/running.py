@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from mien.errors import Canceled, JobBusy, JobError, JobMissing, TimedOut
+from mien.errors import Canceled, DiskFull, JobBusy, JobError, JobMissing, TimedOut
 from mien.jobs import states
 from mien.jobs.database import DatabaseStore
 from mien.jobs.failures import failure_of
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 Finally: TypeAlias = "Callable[[Connection, JobRow], None]"
 """Called in the transaction in which a job ends."""
+
+
+ROOM: Final = 10.0
+"""Seconds for which a full worker waits with a job, and then leaves it to others."""
 
 
 class WrongQueue(Exception):
@@ -60,7 +64,7 @@ class Runs:
 
     ``on_begin`` is called in the transaction in which a run begins, ``on_end`` in that in which a job ends,
     ``on_ended`` after it, ``on_error`` with what went wrong in a run, ``on_waiting`` with a job that is in the queue
-    again.
+    again. ``check_space`` raises DiskFull where there is no room for what a run would write.
     """
 
     store: DatabaseStore
@@ -76,6 +80,8 @@ class Runs:
     on_error: Callable[[str, BaseException], None] = lambda job, error: None
     on_waiting: Callable[[JobRow], None] = lambda row: None
     clock: Callable[[], float] = field(default=time.time)
+    check_space: Callable[[], None] = lambda: None
+    patience: float = ROOM
     suspects: dict[str, threading.Lock] = field(default_factory=dict)
     """Of the jobs whose last worker died one at a time is begun again, or the one that kills workers would have those
     beside it counted as killers too."""
@@ -86,9 +92,12 @@ class Runs:
         Raises DatabaseUnavailable when the database stays away; the job is then found and run again later.
         """
         try:
+            full = self._wait_for_room()
             row = patiently(lambda: self.store.row(id))
             if row.dispatch != number or row.status not in ("queued", "running"):
                 return "stale"
+            if full is not None:
+                return self._put_off(row, full)
             if row.status == "queued":
                 return self._run(row)
             with self._alone(row.queue) as alone:
@@ -117,6 +126,28 @@ class Runs:
             yield True
         finally:
             lock.release()
+
+    def _wait_for_room(self) -> DiskFull | None:
+        """Why there is no room, after some patience; it keeps a full worker from asking for jobs all the time."""
+        end = time.monotonic() + self.patience
+        while True:
+            try:
+                self.check_space()
+                return None
+            except DiskFull as error:
+                if self.watch.closing or time.monotonic() > end:
+                    return error
+                time.sleep(min(0.5, self.patience))
+
+    def _put_off(self, row: JobRow, why: DiskFull) -> str:
+        """Leave a job to another worker, or to a later moment; it counts as no try."""
+        self.on_error(row.id, why)
+        change = states.hand_back if row.status == "running" else lambda job: job
+        later: dict[str, Any] = {"not_before": self.clock() + self.patience, "dispatches": row.dispatch}
+        self.on_waiting(
+            patiently(lambda: self.store.change(row.id, change, fence=row.fence, dispatched=False, **later))
+        )
+        return "queued"
 
     def _give_back(self, row: JobRow) -> str:
         self.on_waiting(self._direct(row, states.hand_back, "queued"))

@@ -36,6 +36,7 @@ from mien.service.remote_steps import REMOTE, RemoteSteps
 from mien.service.retention import EVERY, Retention
 from mien.service.sessions import Sessions
 from mien.service.settings import ServiceSettings
+from mien.service.space import Space
 from mien.service.steps import COMFYUI
 from mien.service.submitting import DOWNLOAD
 from mien.service.system import System
@@ -124,9 +125,10 @@ class Service:
     def _compose_jobs(self) -> None:
         database, settings, engine_settings = self.database, self.settings, self.engine_settings
         self.counters = Counters(database)
+        self.space = Space(settings)
         self.accounts = Accounts(engine_settings.audit_log or settings.data_folder() / AUDIT_LOG)
         self.events = Events(database)
-        self.assets = Assets(database, self.storage, settings, tracing=self.tracing)
+        self.assets = Assets(database, self.storage, settings, tracing=self.tracing, space=self.space)
         self.uploads = Uploads(database, self.storage, self.assets, settings)
         self.retention = Retention(database, self.assets, self.uploads, settings)
         self.webhooks = Webhooks(database, settings)
@@ -152,6 +154,7 @@ class Service:
             tracing=self.tracing,
             environments={**({f"{COMFYUI}*": comfy} if places else {}), **self._remote_steps()},
             places=places,
+            space=self.space,
         )
         self.store = self.jobs.store
         self.desk = Desk(
@@ -172,7 +175,7 @@ class Service:
             accounts=self.accounts,
         )
         self.health = Health(
-            settings, engine_settings, database, self.store, self.storage, lambda: self.models
+            settings, engine_settings, database, self.store, self.storage, lambda: self.models, self.space
         )
         self.system = System(settings, engine_settings, database, self.storage, lambda: self.models)
 

@@ -55,6 +55,11 @@ class ServiceSettings(BaseModel):
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins of other web pages that may call the service."
     )
+    min_free_mb: float = Field(
+        500,
+        ge=0,
+        description="Free space of the data folder's disk below which nothing more is taken in, in MB.",
+    )
     studio: bool = Field(True, description="Serve the web studio.")
 
     # who may do what

@@ -31,6 +31,7 @@ from mien.service.repair import Repair
 from mien.service.running import KindRunner, Runs
 from mien.service.scratch import Keeps, clear_abandoned
 from mien.service.settings import ServiceSettings
+from mien.service.space import Space
 from mien.service.system import memory
 from mien.service.watch import Watch
 
@@ -87,6 +88,7 @@ class Jobs:
         hooks: Hooks | None = None,
         info: Callable[[], Mapping[str, Any]] = dict,
         places: Mapping[str, int] | None = None,
+        space: Space | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -102,6 +104,7 @@ class Jobs:
         self._lock: BaseFileLock | None = None
         self._heart: Heart | None = None
         self._role: Role | None = None
+        self.space = space or Space(settings)
         self.store = DatabaseStore(database)
         self.executors = Executors(database)
         self.watch = watch or Watch(database)
@@ -133,7 +136,7 @@ class Jobs:
         self._done.clear()
         id = _unique_id() if self._role == "api" else self._worker_id()
         every = self._settings.heartbeat_seconds
-        heart = Heart(self.executors, id, self._role, self._described, every, lambda: {"memory": memory()})
+        heart = Heart(self.executors, id, self._role, self._described, every, self._vitals)
         if self._role != "api":
             self._begin_work(id, heart)
         heart.start()
@@ -157,6 +160,7 @@ class Jobs:
             on_ended=self._hooks.on_ended,
             on_error=self._hooks.on_error,
             on_waiting=lambda row: self.dispatcher.wake(),
+            check_space=self.space.check,
         )
         self._engine.start(id, lanes_of(self._settings, self._places), {BODY: runs.run, **self._bodies})
         reaper = Reaper(self._engine, self.executors, heart, id, self._settings.dead_after_seconds)
@@ -232,6 +236,9 @@ class Jobs:
             return _unique_id()
         self._lock = lock
         return EMBEDDED
+
+    def _vitals(self) -> dict[str, Any]:
+        return {"memory": memory(), "disk": self.space.plain()}
 
     def _described(self) -> dict[str, Any]:
         lanes = () if self._role == "api" else lanes_of(self._settings, self._places)

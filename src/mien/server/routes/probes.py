@@ -24,7 +24,7 @@ async def livez() -> PlainTextResponse:
 
 @router.get("/readyz")
 async def readyz(service: ServiceDep) -> PlainTextResponse:
-    """The process takes requests: it is not stopping, and its database answers."""
+    """The process takes requests: it is not stopping, its database answers, and there is room for uploads."""
     if service.stopping:
         raise NotReady("The service is stopping; send requests to another process.")
     try:
@@ -32,6 +32,8 @@ async def readyz(service: ServiceDep) -> PlainTextResponse:
             await anyio.to_thread.run_sync(service.ping, abandon_on_cancel=True)
     except (TimeoutError, DatabaseUnavailable):
         raise NotReady("The database does not answer.", 5.0) from None
+    if await anyio.to_thread.run_sync(lambda: service.space.is_low):
+        raise NotReady("The disk of the data folder is nearly full, so no uploads are taken.", 30.0)
     return PlainTextResponse("ok\n")
 
 
