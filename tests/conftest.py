@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import ready
 
 if TYPE_CHECKING:
     from mien.models.store import ModelStore
@@ -63,6 +66,12 @@ def _no_user_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("MIEN_") and name not in ("MIEN_CACHE_DIR", "MIEN_MODELS_DIR"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _shortcuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with ready.shortcuts(tmp_path_factory.mktemp("ready")):
+        yield
 
 
 WITH_PROCESSES = ("comfyui", "consumer", "jobs", "server", "service", "studio")

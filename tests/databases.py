@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mien.db import Database, open_database
-from tests import postgres
+from tests import postgres, ready
 
 _numbers = itertools.count()
 
@@ -23,12 +23,22 @@ def postgres_server() -> Iterator[postgres.Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def template(postgres_server: postgres.Server) -> str:
+    """A PostgreSQL database with all tables, those of the job engine too, which others are copies of."""
+    name = "template_of_tests"
+    ready.make_tables(postgres_server.new_database(name))
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of its own; the one of PostgreSQL has its tables, the file of SQLite does not exist yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/mien.db"
     server: postgres.Server = request.getfixturevalue("postgres_server")
-    return server.new_database(f"test_{os.getpid()}_{next(_numbers)}")
+    template: str = request.getfixturevalue("template")
+    return server.new_database(f"test_{os.getpid()}_{next(_numbers)}", template)
 
 
 @pytest.fixture

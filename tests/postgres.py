@@ -41,12 +41,12 @@ class Server:
         """``immediate`` is a crash: nothing is written any more."""
         run("pg_ctl", "-D", self.folder, "-w", "-m", mode, "stop")
 
-    def new_database(self, name: str) -> str:
-        """The URL of a new, empty database."""
+    def new_database(self, name: str, template: str = "template1") -> str:
+        """The URL of a new database, which is a copy of ``template`` (by itself an empty one)."""
         import psycopg
 
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
 

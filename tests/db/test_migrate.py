@@ -5,23 +5,32 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from mien.db import Database, open_database
+from mien.db import open_database
 from mien.db.tables import metadata
 from mien.errors import DatabaseUnavailable
 
 
-def test_the_migrations_lead_to_the_tables(database: Database) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/mien.db"
+    return str(request.getfixturevalue("postgres_server").new_database(f"empty_{request.node.originalname}"))
+
+
+def test_the_migrations_lead_to_the_tables(empty_url: str) -> None:
+    database = open_database(empty_url)
     with database.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+    database.close()
 
 
-def test_many_may_begin_at_once(database_url: str) -> None:
+def test_many_may_begin_at_once(empty_url: str) -> None:
     errors: list[BaseException] = []
 
     def begin() -> None:
         try:
-            open_database(database_url).close()
+            open_database(empty_url).close()
         except BaseException as error:
             errors.append(error)
 

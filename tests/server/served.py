@@ -15,7 +15,6 @@ import httpx2
 
 from mien.comfyui import ComfySettings
 from mien.db import open_database
-from mien.server.app import create_app
 from mien.service.logs import open_log
 from mien.service.service import Service
 from mien.service.settings import ServiceSettings
@@ -24,6 +23,7 @@ from mien.settings import Settings
 from mien.storage import StorageSettings, open_storage
 from tests.media.pictures import png
 from tests.pipeline.fakes import PROCESSORS, FakeAnalyser
+from tests.ready import app_of
 from tests.server.running import running
 
 
@@ -81,7 +81,7 @@ def served(
     with Service(settings, engine_settings, database, storage, log, make, comfy, tracing) as service:
         if works:
             service.start("all")
-        with running(create_app(service), port) as client:
+        with running(app_of(service), port) as client:
             yield Served(service, client)
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from mien.server.app import create_app
 from mien.service.service import Service, open_service
 from mien.service.settings import ServiceSettings
 from mien.settings import Settings
 from mien.storage import StorageSettings
+from tests.ready import app_of
 
 
 @dataclass
@@ -37,6 +37,6 @@ def served(folder: Path, **settings: Any) -> Iterator[Served]:
     given = ServiceSettings(data_dir=folder, **settings)
     engine = Settings(cache_dir=folder / "cache", offline=True)
     with open_service(given, engine, StorageSettings(), log_to=log) as service:
-        app = create_app(service)
+        app = app_of(service)
         with TestClient(app, base_url="http://localhost:8080", raise_server_exceptions=False) as client:
             yield Served(service, app, client, log)
