@@ -133,7 +133,7 @@ class StoreContract:
         with store.claim("x", "next") as claim:
             assert claim.job.steps[0].inputs == "inputs"
             assert [attempt.worker for attempt in claim.job.attempts] == ["dead", "next"]
-            assert claim.job.attempts[0].outcome == "failed"
+            assert claim.job.attempts[0].outcome == "lost"
 
     def test_a_late_worker_changes_nothing(self, store: JobStore) -> None:
         queued(store)

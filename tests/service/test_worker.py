@@ -235,7 +235,7 @@ def test_a_job_that_kills_its_worker_fails_and_the_others_are_done(quick: Workpl
             time.sleep(0.1)
     poison = quick.store.row("job_0").job
     assert (poison.status, poison.failure and poison.failure.kind) == ("failed", "lost")
-    assert len(poison.attempts) == 2
+    assert [attempt.outcome for attempt in poison.attempts] == ["lost", "lost"]
     assert quick.store.row("job_1").status == "completed"
 
 
@@ -394,6 +394,7 @@ def test_a_full_worker_leaves_a_job_to_others(quick: Workplace, begun: bool) -> 
     left = quick.store.row(row.id)
     assert (left.status, left.dispatched, left.dispatch, left.tries) == ("queued", False, 2, 0)
     assert left.not_before is not None
+    assert [attempt.outcome for attempt in left.job.attempts] == (["lost"] if begun else [])
     assert told == ["job_1: DiskFull"]
     assert runs.run(row.id, 1) == "stale"
 

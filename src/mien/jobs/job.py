@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 Status: TypeAlias = Literal["drafted", "queued", "running", "completed", "failed", "canceled"]
+AttemptOutcome: TypeAlias = Status | Literal["lost"]
+"""``lost``: the process died, or was not heard of for so long that others went on."""
 StepStatus: TypeAlias = Literal["drafted", "queued", "started", "completed", "failed"]
 FailureKind: TypeAlias = Literal[
     "invalid_input",
@@ -48,8 +50,8 @@ class Attempt:
     worker: str
     started: str
     ended: str | None = None
-    outcome: Status | None = None
-    """None while the attempt lasts, and for one whose process died."""
+    outcome: AttemptOutcome | None = None
+    """None while the attempt lasts, and for one whose process died as long as nobody has noticed."""
 
 
 @dataclass(frozen=True, slots=True)

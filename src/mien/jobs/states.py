@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mien.errors import JobError
-from mien.jobs.job import Attempt, Failure, Finished, Job, JobStep, Status, now
+from mien.jobs.job import Attempt, AttemptOutcome, Failure, Finished, Job, JobStep, Status, now
 
 Change = Callable[[Job], Job]
 
@@ -44,7 +44,7 @@ def retry(job: Job) -> Job:
 def begin(job: Job, worker: str) -> Job:
     """queued → running: a new attempt. One that is still open belonged to a process that died."""
     may_run(job)
-    past = tuple(attempt if attempt.ended else _lost(attempt) for attempt in job.attempts)
+    past = _ended(job.attempts, "lost")
     attempt = Attempt(job.fence + 1, worker, now())
     return replace(job, status="running", attempts=(*past, attempt), failure=None)
 
@@ -123,9 +123,14 @@ def hand_back(job: Job, failure: Failure | None = None) -> Job:
     ``failure`` is why, where it is not the worker that had to go.
     """
     _expect(job, "handed back", "running")
-    steps = tuple(step.fresh("queued") if step.status == "started" else step for step in job.steps)
-    ended = _end(replace(job, steps=steps), "failed" if failure else "queued", failure)
+    ended = _end(_stopped(job), "failed" if failure else "queued", failure)
     return replace(ended, status="queued")
+
+
+def lose(job: Job) -> Job:
+    """running → queued: the process that ran the job died, and nobody has begun it again yet."""
+    _expect(job, "handed back", "running")
+    return replace(_stopped(job), status="queued", failure=None, attempts=_ended(job.attempts, "lost"))
 
 
 def editable(job: Job) -> Job:
@@ -149,15 +154,22 @@ def is_done(step: JobStep) -> bool:
 
 
 def _end(job: Job, status: Status, failure: Failure | None) -> Job:
-    attempts = tuple(
-        attempt if attempt.ended else replace(attempt, ended=now(), outcome=status)
-        for attempt in job.attempts
-    )
+    is_lost = failure is not None and failure.kind == "lost"
+    attempts = _ended(job.attempts, "lost" if is_lost else status)
     return replace(job, status=status, failure=failure, attempts=attempts)
 
 
-def _lost(attempt: Attempt) -> Attempt:
-    return replace(attempt, ended=now(), outcome="failed")
+def _ended(attempts: tuple[Attempt, ...], outcome: AttemptOutcome) -> tuple[Attempt, ...]:
+    """The attempts, with an end for one that has none."""
+    return tuple(
+        attempt if attempt.ended else replace(attempt, ended=now(), outcome=outcome) for attempt in attempts
+    )
+
+
+def _stopped(job: Job) -> Job:
+    """The job with steps that were begun as they were before."""
+    steps = (step.fresh("queued") if step.status == "started" else step for step in job.steps)
+    return replace(job, steps=tuple(steps))
 
 
 def _expect(job: Job, done: str, *allowed: Status) -> None:

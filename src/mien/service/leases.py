@@ -112,7 +112,7 @@ class Leases:
         while (row := self._queue.silent()) is not None:
             with suppress(JobBusy, JobError):  # somebody else was faster, or the worker has spoken after all
                 if not self._settled(row):
-                    self._hand_back(row)
+                    self._hand_back(row, states.lose)
                 count += 1
         return count
 

@@ -86,7 +86,7 @@ class Repair:
 
 def _waiting(job: Job) -> Job:
     if job.status == "running":
-        return states.hand_back(job)
+        return states.lose(job)
     if job.status != "queued":
         raise JobError(f"The job {job.id} is {job.status}.")
     return job

@@ -142,7 +142,7 @@ class Runs:
     def _put_off(self, row: JobRow, why: DiskFull) -> str:
         """Leave a job to another worker, or to a later moment; it counts as no try."""
         self.on_error(row.id, why)
-        change = states.hand_back if row.status == "running" else lambda job: job
+        change = states.lose if row.status == "running" else lambda job: job
         later: dict[str, Any] = {"not_before": self.clock() + self.patience, "dispatches": row.dispatch}
         self.on_waiting(
             patiently(lambda: self.store.change(row.id, change, fence=row.fence, dispatched=False, **later))
@@ -150,7 +150,7 @@ class Runs:
         return "queued"
 
     def _give_back(self, row: JobRow) -> str:
-        self.on_waiting(self._direct(row, states.hand_back, "queued"))
+        self.on_waiting(self._direct(row, states.lose, "queued"))
         return "queued"
 
     def fail_waiting(self, row: JobRow, failure: Failure) -> JobRow:

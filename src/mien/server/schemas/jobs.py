@@ -63,7 +63,11 @@ class Attempt(Model):
     worker: str
     started_at: Moment
     ended_at: Moment | None = None
-    outcome: str | None = None
+    outcome: str | None = Field(
+        None,
+        description="completed, failed, canceled, queued (handed back by its worker), lost (its worker died); "
+        "null while it runs.",
+    )
 
 
 class JobResult(Model):
