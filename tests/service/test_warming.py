@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,12 +37,14 @@ def test_the_models_of_a_first_preview_are_loaded(builtin_store: ModelStore, tmp
         assert _opened(service) == before
 
 
-@pytest.mark.parametrize(("role", "studio"), [("api", False), ("worker", True)])
-def test_who_serves_no_studio_warms_nothing(
-    builtin_store: ModelStore, tmp_path: Path, role: str, studio: bool
+@pytest.mark.parametrize(
+    ("role", "given"), [("api", {"studio": False}), ("worker", {}), ("api", {"role": "api"})]
+)
+def test_who_need_not_show_previews_warms_nothing(
+    builtin_store: ModelStore, tmp_path: Path, role: str, given: dict[str, Any]
 ) -> None:
     settings = builtin_store.settings.model_copy(update={"offline": True})
-    with _service(tmp_path, settings, studio=studio) as service:
+    with _service(tmp_path, settings, **given) as service:
         service.start(role)  # type: ignore[arg-type]
         assert service.warming.wait(0)
         assert _opened(service) == 0

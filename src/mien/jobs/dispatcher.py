@@ -20,7 +20,7 @@ from mien.jobs.rows import JobRow
 BODY = "mien.job"
 """The name of the body that runs a job; its arguments are the job's id and the number of the dispatch."""
 BATCH = 100
-BREATH = 0.1
+BREATH = 0.5
 """Seconds between two bursts."""
 
 

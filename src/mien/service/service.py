@@ -242,7 +242,8 @@ class Service:
         self._chores.start()
         self._tidying.start()
         role = role or self.settings.role
-        if self.settings.studio and role != "worker":
+        if self.settings.studio and self.settings.role == "all" and role != "worker":
+            # In an API process beside workers of their own it would hold memory that previews may never ask for.
             self.warming.start()
         if role != "api":
             self.deliveries.start(lambda error: self._on_error("webhooks", error))
