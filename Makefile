@@ -28,7 +28,7 @@ $(STUDIO): docs/openapi.json web/index.html web/package-lock.json $(shell find w
 	cd web && npm install --no-save --no-audit --no-fund && npm run --silent build
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mien --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=mien --cov-report=term:skip-covered
 
 lint: $(DEV)
 	$(BIN)/ruff check .

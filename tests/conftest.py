@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,13 +76,94 @@ def _shortcuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-WITH_PROCESSES = ("comfyui", "consumer", "jobs", "server", "service", "studio")
+WITH_PROCESSES = ("comfyui/", "consumer/", "jobs/", "server/", "service/", "studio/")
 """Folders of tests with real servers, browsers, killed processes and crashed databases."""
+
+
+UNTRACED = (
+    "cli/test_bad_models.py",
+    "cli/test_facefusion_cli.py",
+    "cli/test_job_goldens.py",
+    "cli/test_real.py",
+    "comfyui/test_environments.py",
+    "comfyui/test_latch.py",
+    "consumer/test_killing.py",
+    "faces/builtin/test_analyser.py",
+    "faces/builtin/test_tracker.py",
+    "faces/neural/test_reference.py",
+    "fetch/test_urls.py",
+    "jobs/test_crashes.py",
+    "jobs/test_difficult_media.py",
+    "jobs/test_kill.py",
+    "jobs/test_media.py",
+    "media/test_join.py",
+    "pipeline/test_model_runs.py",
+    "pipeline/test_parity.py",
+    "pipeline/test_parts.py",
+    "pipeline/test_parts_of_faces.py",
+    "pipeline/test_repeatable.py",
+    "pipeline/test_resume.py",
+    "pipeline/test_scout.py",
+    "processors/neural_swap/test_family.py",
+    "processors/test_anonymized_video.py",
+    "processors/test_golden_faces.py",
+    "processors/test_golden_frames.py",
+    "server/gateway/test_contract.py",
+    "server/routes/test_benchmark.py",
+    "server/test_auth.py",
+    "server/test_deps.py",
+    "server/test_hostile.py",
+    "server/test_middleware.py",
+    "server/test_multipart.py",
+    "server/test_schemathesis.py",
+    "server/test_serving.py",
+    "service/test_chaos.py",
+    "service/test_comfy_steps.py",
+    "service/test_idempotency.py",
+    "service/test_parts.py",
+    "service/test_remote_engine.py",
+    "service/test_words.py",
+    "service/test_worker.py",
+    "studio/test_pages.py",
+    "studio/test_workbench.py",
+)
+"""Long tests over lines that other tests run too: measuring them would take up to as long as running them."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let coverage, where it is measured, look away from long tests."""
+    if _where(item) not in UNTRACED or not item.config.pluginmanager.hasplugin("_cov"):
+        return (yield)
+    trace, of_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    try:
+        return (yield)
+    finally:
+        sys.settrace(trace)
+        threading.settrace(of_threads)  # type: ignore[arg-type]
+
+
+LONGEST = (
+    "studio/test_pages.py",
+    "studio/test_workbench.py",
+    "service/test_chaos.py",
+    "consumer/test_killing.py",
+    "service/test_worker.py",
+    "server/test_schemathesis.py",
+)
+"""Begun first, so that at the end no process works on one of them while the others have nothing to do."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let tests whose outcome a busy machine can change be tried again; a defect fails each time."""
-    folder = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(folder).parts[0] in WITH_PROCESSES:
+        if _where(item).startswith(WITH_PROCESSES):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+    items.sort(key=lambda item: _where(item) not in LONGEST)
+
+
+def _where(item: pytest.Item) -> str:
+    """The file of a test below this folder."""
+    return item.path.relative_to(Path(__file__).parent).as_posix()
