@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 BITS = 10
 BLOCK = 16
 
+_made: dict[str, bytes] = {}
+
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
 
 _ENCODERS = {"webm": ("libvpx-vp9", "libopus"), "avi": ("mpeg4", "libmp3lame"), "ts": ("libx264", "aac")}
@@ -50,7 +52,25 @@ def frame_number(image: NDArray[np.uint8]) -> int:
     return sum((int(image[middle, bit * BLOCK + middle].mean()) > 127) << bit for bit in range(BITS))
 
 
-def make_clip(
+def make_clip(path: Path, **about: Any) -> Path:
+    """Write a clip and return its path; the container goes by the extension. ``about`` are the keywords of
+    ``_write_clip``; what was made before in this process is not encoded again.
+
+    ``times`` are in ``time_base`` (default: constant ``rate``). ``rotation`` is the turn counter-clockwise that makes
+    the frames upright: they are drawn upright and stored turned. ``matrix`` is what the pixels are made with
+    (scaler's number: 1 BT.709, 5 BT.601), ``tags`` are attributes of the encoder (``colorspace``, ``color_trc``, …).
+    ``audio`` names an encoder, or "auto".
+    """
+    key = f"{path.suffix} {sorted(about.items())}"
+    if key in _made:
+        path.write_bytes(_made[key])
+    else:
+        _write_clip(path, **about)
+        _made[key] = path.read_bytes()
+    return path
+
+
+def _write_clip(
     path: Path,
     *,
     frames: int = 48,
@@ -70,14 +90,7 @@ def make_clip(
     audio: str | None = None,
     audio_seconds: float | None = None,
     options: Mapping[str, str] | None = None,
-) -> Path:
-    """Write a clip and return its path; the container goes by the extension.
-
-    ``times`` are in ``time_base`` (default: constant ``rate``). ``rotation`` is the turn counter-clockwise that makes
-    the frames upright: they are drawn upright and stored turned. ``matrix`` is what the pixels are made with
-    (scaler's number: 1 BT.709, 5 BT.601), ``tags`` are attributes of the encoder (``colorspace``, ``color_trc``, …).
-    ``audio`` names an encoder, or "auto".
-    """
+) -> None:
     suffix = path.suffix.lstrip(".")
     default_video, default_audio = _ENCODERS.get(suffix, ("libx264", "aac"))
     name = encoder or default_video
@@ -112,7 +125,6 @@ def make_clip(
             length = audio_seconds or float(times[-1] * time_base + 1 / rate)
             for packet in _sound(sound, length):
                 container.mux(packet)
-    return path
 
 
 def sine(seconds: float, rate: int = 48000) -> NDArray[np.float32]:
