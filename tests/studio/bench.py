@@ -13,6 +13,11 @@ expect.set_options(timeout=60_000)
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
+SETTLED = """() => Promise.allSettled(
+    document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < 1e5).map((one) => one.finished)
+)"""
+"""Colours that are on their way to others have any contrast; what turns for ever is not waited for."""
+
 
 def add_sources(page: Page, *files: Path) -> None:
     """Put pictures to the sources, and wait until their faces are known."""
@@ -53,6 +58,7 @@ def check_access(page: Page) -> None:
         pytest.skip("axe-core is not installed: cd web && npm install")
     # Through the debugger, since the page itself may run no script that is not the studio's.
     page.evaluate(AXE.read_text())
+    page.evaluate(SETTLED)
     found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
     serious = [item for item in found if item["impact"] in ("serious", "critical")]
     told = [f"{item['id']}: {node['html'][:160]}" for item in serious for node in item["nodes"]]

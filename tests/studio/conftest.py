@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mien.studio import DIST
+from mien.testing import FakeComfyUI
 from tests.conftest import BUILTIN
 from tests.models.hub_server import Hub, serving
 
@@ -97,28 +99,48 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="package")
-def address(builtin_store: ModelStore, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def comfy() -> Iterator[FakeComfyUI]:
+    """A stand-in for ComfyUI."""
+    with FakeComfyUI() as comfy:
+        yield comfy
+
+
+@pytest.fixture(scope="package")
+def address(
+    builtin_store: ModelStore, hub: Hub, comfy: FakeComfyUI, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Where a service of its own, with its own models, listens."""
-    if not (DIST / "index.html").is_file():
-        pytest.skip("the studio is not built: cd web && npm install && npm run build")
     folder = tmp_path_factory.mktemp("service")
     models = folder / "cache" / "models"
     models.mkdir(parents=True)
     for id in BUILTIN:
         for path in builtin_store.paths(id):
             shutil.copy(path, models)
+    more = {
+        "MIEN_DOWNLOAD_PROVIDERS": "github",
+        "MIEN_HUB_URLS": f"github={hub.url}",
+        "COMFYUI_URL": comfy.url,
+    }
+    with serve(folder, **more) as address:
+        yield address
+
+
+@contextmanager
+def serve(folder: Path, command: str = "serve", **variables: str) -> Iterator[str]:
+    """Where a service with its files in that folder listens."""
+    if not (DIST / "index.html").is_file():
+        pytest.skip("the studio is not built: cd web && npm install && npm run build")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MIEN_")}
     environment |= {
         "MIEN_CACHE_DIR": str(folder / "cache"),
         "MIEN_DATA_DIR": str(folder / "data"),
-        "MIEN_DOWNLOAD_PROVIDERS": "github",
-        "MIEN_HUB_URLS": f"github={hub.url}",
         "MIEN_SIGNING": "off",
         "MIEN_SHUTDOWN_SECONDS": "2",
+        **variables,
     }
-    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
+    words = [sys.executable, "-m", "mien", command, "--port", "0"]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

@@ -41,6 +41,23 @@ def test_take(browser: Browser, address: str, media: Media, width: int, scheme: 
     context.close()
 
 
+def test_take_workflow(browser: Browser, address: str, media: Media) -> None:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, color_scheme="dark", reduced_motion="reduce", locale="en-GB"
+    )
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script("localStorage.setItem('mien.tour', 'seen')")
+    page = context.new_page()
+    page.goto(address)
+    _work(page, media)
+    page.get_by_role("button", name="Other ways to run").click()
+    page.get_by_role("button", name="Run a workflow").click()
+    page.get_by_text("Face swap, then a larger picture").click()
+    page.wait_for_load_state("networkidle")
+    (FOLDER / "studio-workflow.jpg").write_bytes(_picture(page))
+    context.close()
+
+
 def _work(page: Page, media: Media) -> None:
     """Two people, each to be replaced by the other."""
     add_sources(page, media.woman, media.officer)

@@ -109,7 +109,15 @@ class System:
             for device in settings.device_ids
         ]
         if "cpu" in settings.providers:
-            found.append({"provider": "cpu", "cores": os.cpu_count(), "precision": settings.precision})
+            cores = os.cpu_count()
+            found.append(
+                {
+                    "provider": "cpu",
+                    "cores": cores,
+                    "threads": settings.threads or cores,
+                    "precision": settings.precision,
+                }
+            )
         return found
 
     def _installed(self) -> list[str]:

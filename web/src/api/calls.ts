@@ -84,6 +84,8 @@ export const boardEvents = () => new EventSource(`${API}events`);
 // batches
 export const batch = (request: T.BatchRequest) =>
   ask<T.BatchCreated>("POST", "batches", { json: request, headers: once() });
+export const readBatch = (batch: string, cursor: string | null) =>
+  ask<T.Batch>("GET", `batches/${id(batch)}${cursor ? `?cursor=${id(cursor)}` : ""}`);
 export const batches = () => ask<{ batches: T.Batch[] }>("GET", "batches");
 export const cancelBatch = (batch: string) => call("POST", `batches/${id(batch)}/cancel`);
 export const removeBatch = (batch: string) => call("DELETE", `batches/${id(batch)}`);

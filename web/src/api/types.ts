@@ -33,6 +33,8 @@ export type Scope = Key["scopes"][number];
 export type Session = Answer<"Session">;
 export type System = Answer<"System">;
 export type TimelineEntry = Answer<"TimelineEntry">;
+export type Workflow = Answer<"WorkflowEntry">;
+export type WorkflowParameter = Workflow["parameters"][number];
 export type Verification = Answer<"Verification">;
 
 export type Scalar = boolean | number | string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Option } from "../api/types";
-import { controlOf, folded, matters, parsed, stepOf, withValue } from "./options";
+import { controlOf, folded, matters, parsed, sidesOf, stepOf, withValue } from "./options";
 
 function option(more: Partial<Option>): Option {
   return {
@@ -85,4 +85,14 @@ describe("forms", () => {
     expect(matters(areas, [types, areas], {})).toBe(false);
     expect(matters(areas, [types, areas], { face_mask_types: ["box", "area"] })).toBe(true);
   });
+});
+
+describe("sizes", () => {
+  it.each([
+    ["512x768", [512, 768]],
+    [" 64 × 48 ", [64, 48]],
+    ["512", null],
+    ["x", null],
+    [null, null],
+  ] as const)("%s", (text, sides) => expect(sidesOf(text)).toEqual(sides));
 });

@@ -3,9 +3,16 @@
 import type { Option, Value, Values } from "../api/types";
 import { snap } from "./range";
 
-export type Control = "switch" | "segments" | "select" | "tags" | "slider" | "number" | "numbers" | "text";
+export type Control = "switch" | "segments" | "select" | "tags" | "slider" | "number" | "numbers" | "text" | "area" | "size" | "seed";
 
-export function controlOf(option: Option): Control {
+/** What is asked for: an option, or something like it that says itself how. */
+export type Field = Option & { control?: Control; required?: boolean };
+
+/** Steps from which on nobody hits a place of a slider. */
+const FINE = 4000;
+
+export function controlOf(option: Field): Control {
+  if (option.control) return option.control;
   const choices = option.choices ?? [];
   if (option.multiple) return choices.length ? "tags" : option.type === "string" ? "text" : "numbers";
   if (option.type === "boolean") return "switch";
@@ -14,7 +21,8 @@ export function controlOf(option: Option): Control {
     return choices.length <= 4 && letters <= 26 && defaultOf(option) !== null ? "segments" : "select";
   }
   if (option.type === "integer" || option.type === "number") {
-    return option.minimum != null && option.maximum != null ? "slider" : "number";
+    if (option.minimum == null || option.maximum == null) return "number";
+    return (option.maximum - option.minimum) / stepOf(option) > FINE ? "number" : "slider";
   }
   return "text";
 }
@@ -55,9 +63,15 @@ export function parsed(option: Option, text: string): number | null {
   return option.minimum == null ? whole : Math.max(whole, option.minimum);
 }
 
+/** Width and height of "512x768"; null for what is no size. */
+export function sidesOf(text: Value | undefined): [number, number] | null {
+  const found = /^\s*(\d{1,5})\s*[x×]\s*(\d{1,5})\s*$/.exec(String(text ?? ""));
+  return found ? [Number(found[1]), Number(found[2])] : null;
+}
+
 /** Options of a form in two parts: always shown, and folded away. Model first: it decides about the rest. */
-export function folded(options: readonly Option[]): { plain: Option[]; more: Option[] } {
-  const rank = (option: Option) => (option.key.endsWith("_model") ? 0 : 1);
+export function folded(options: readonly Field[]): { plain: Field[]; more: Field[] } {
+  const rank = (option: Field) => (option.key.endsWith("_model") ? 0 : 1);
   const sorted = [...options].sort((a, b) => rank(a) - rank(b));
   return { plain: sorted.filter((option) => !option.advanced), more: sorted.filter((option) => option.advanced) };
 }

@@ -22,10 +22,13 @@ class App {
   capabilities: Capabilities | null = $state.raw(null);
   models: ModelEntry[] = $state.raw([]);
   reachable = $state(true);
+  /** How often the service came back after it was away; what is shown is then asked for anew. */
+  returns = $state(0);
   locked = $state(false);
   tour = $state(false);
   toasts: Toast[] = $state([]);
   private lastToast = 0;
+  private timer = 0;
 
   /** Keys of each processor's options. */
   readonly keysOf: Record<string, string[]> = $derived(
@@ -46,6 +49,7 @@ class App {
 
   /** Ask until the service answers; what is shown depends on what it can do. */
   async connect(): Promise<void> {
+    window.clearTimeout(this.timer);
     try {
       this.session = await session();
       this.locked = this.session.auth_required && !this.session.authenticated;
@@ -53,12 +57,13 @@ class App {
         this.capabilities = await capabilities();
         await this.loadModels();
       }
+      if (!this.reachable) this.returns += 1;
       this.reachable = true;
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) this.locked = true;
       else {
         this.reachable = false;
-        setTimeout(() => void this.connect(), 2000);
+        this.timer = window.setTimeout(() => void this.connect(), 2000);
       }
     }
   }
@@ -66,6 +71,24 @@ class App {
   async loadModels(): Promise<void> {
     const answer = await models();
     this.models = Array.isArray(answer) ? answer : answer.models;
+  }
+
+  /** Ask who is calling, after something failed: the service may be away, or the session over. */
+  async check(): Promise<void> {
+    if (!this.reachable) return;
+    try {
+      const now = await session();
+      this.locked = now.auth_required && !now.authenticated;
+    } catch {
+      this.lost();
+    }
+  }
+
+  /** The service does not answer: what is on the page stays, and is told to be old, until it does. */
+  lost(): void {
+    if (!this.reachable) return;
+    this.reachable = false;
+    void this.connect();
   }
 
   useTheme(theme: Theme): void {
@@ -92,6 +115,8 @@ class App {
 
   fail(error: unknown): void {
     if (error instanceof ApiError && error.status === 401) this.locked = true;
+    // The page says by itself that the service is away.
+    else if (error instanceof ApiError && error.code === "unreachable") return this.lost();
     this.push({ kind: "bad", text: messageOf(error) });
   }
 

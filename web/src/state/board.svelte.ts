@@ -2,6 +2,7 @@
 
 import * as calls from "../api/calls";
 import type { Batch, Job } from "../api/types";
+import { app } from "./app.svelte";
 
 export type Group = "drafts" | "active" | "done" | "stopped";
 
@@ -29,18 +30,42 @@ class Board {
   );
   readonly active = $derived(this.jobs.filter((job) => groupOf(job) === "active").length);
   private source: EventSource | null = null;
+  private timer: ReturnType<typeof setTimeout> | null = null;
 
   begin(): void {
     if (this.source) return;
     void this.load();
     this.source = calls.boardEvents();
     this.source.addEventListener("job", (event) => this.take(JSON.parse(event.data) as Job));
+    this.source.onerror = () => {
+      // The browser tries again by itself, unless the service refused: the session may be over.
+      if (this.source?.readyState === EventSource.CLOSED) this.end();
+      void app.check();
+    };
     // What happened while the connection was gone is read anew.
     this.source.onopen = () => this.loaded && void this.load();
   }
 
+  end(): void {
+    this.source?.close();
+    this.source = null;
+  }
+
   take(job: Job): void {
+    const before = this.known[job.id];
     this.known = { ...this.known, [job.id]: job };
+    if (job.batch && before?.status !== job.status) this.readBatches();
+  }
+
+  /** Once for all that happens within a moment. */
+  private readBatches(): void {
+    this.timer ??= setTimeout(async () => {
+      this.timer = null;
+      this.batches = await calls.batches().then(
+        (page) => page.batches,
+        () => this.batches,
+      );
+    }, 600);
   }
 
   drop(id: string): void {
@@ -54,6 +79,8 @@ class Board {
       this.known = { ...this.known, ...read };
       if (more || !this.loaded) this.cursor = page.next_cursor ?? null;
       this.batches = (await calls.batches()).batches;
+    } catch (error) {
+      app.fail(error);
     } finally {
       this.loaded = true;
     }

@@ -60,6 +60,7 @@ export class Previewer {
       this.error = null;
     } catch (error) {
       if (isAborted(error)) return;
+      if (error instanceof ApiError && ["unreachable", "unauthorized"].includes(error.code)) app.fail(error);
       this.error = { code: error instanceof ApiError ? error.code : "error", message: messageOf(error) };
       this.show(null);
     }

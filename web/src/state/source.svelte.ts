@@ -8,6 +8,9 @@ let last = 0;
 
 export class Media {
   readonly key = `m${++last}`;
+
+  constructor(private readonly curious = true) {}
+
   name: string = $state("");
   kind: "image" | "video" | "audio" | "file" = $state("file");
   asset: Asset | null = $state.raw(null);
@@ -20,8 +23,9 @@ export class Media {
   looking = $state(false);
   private readonly stopper = new AbortController();
 
-  static ofFile(file: File): Media {
-    const media = new Media();
+  /** ``looking`` says whether its faces are of interest. */
+  static ofFile(file: File, looking = true): Media {
+    const media = new Media(looking);
     media.name = file.name || "picture.png";
     media.kind = kindOf(file.type);
     if (media.kind === "image") media.local = URL.createObjectURL(file);
@@ -96,7 +100,7 @@ export class Media {
     this.asset = asset;
     this.name = asset.name;
     this.kind = kindOf(`${asset.kind}/`);
-    void this.look();
+    if (this.curious) void this.look();
   }
 }
 

@@ -3,6 +3,8 @@
 import { job as getJob, jobEvents } from "../api/calls";
 import type { Job, Progress } from "../api/types";
 
+/** Milliseconds until a connection that was refused is tried again. */
+const AGAIN = 3000;
 const ENDED: readonly string[] = ["completed", "failed", "canceled"];
 
 export function isEnded(status: string): boolean {
@@ -12,6 +14,8 @@ export function isEnded(status: string): boolean {
 export class JobWatch {
   job: Job | null = $state.raw(null);
   notices: string[] = $state.raw([]);
+  /** A look at what is under way, as an address of a picture. */
+  glimpse: string | null = $state(null);
   private source: EventSource | null = null;
   private id: string | null = null;
 
@@ -30,13 +34,20 @@ export class JobWatch {
     source.addEventListener("progress", (event) => {
       if (this.job) this.job = { ...this.job, progress: JSON.parse(event.data) as Progress };
     });
+    source.addEventListener("preview", (event) => {
+      const { content_type, data } = JSON.parse(event.data) as { content_type: string; data: string };
+      this.glimpse = `data:${content_type};base64,${data}`;
+    });
     source.addEventListener("notice", (event) => {
       this.notices = [...this.notices, (JSON.parse(event.data) as { text: string }).text];
     });
     source.addEventListener("step", (event) => this.onStep(JSON.parse(event.data) as Record<string, unknown>));
     for (const type of ["status", "step", "result"]) source.addEventListener(type, () => void this.refresh());
     // The browser connects anew by itself, and the service sends what was missed.
-    source.onerror = () => source.readyState === EventSource.CLOSED && void this.refresh();
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED || this.source !== source) return;
+      setTimeout(() => this.source === source && this.follow(id, this.job), AGAIN);
+    };
   }
 
   leave(): void {
@@ -44,6 +55,7 @@ export class JobWatch {
     this.source = null;
     this.id = null;
     this.notices = [];
+    this.glimpse = null;
   }
 
   async refresh(): Promise<void> {
@@ -61,6 +73,7 @@ export class JobWatch {
     const ends = isEnded(job.status) && !isEnded(this.job?.status ?? "");
     this.job = job;
     if (!isEnded(job.status)) return;
+    this.glimpse = null;
     this.source?.close();
     this.source = null;
     if (ends) this.onEnd(job);
