@@ -13,6 +13,8 @@ from mien.comfyui import ComfySettings, Environments, Submission, as_json
 from mien.errors import Canceled, OptionError, TimedOut, WorkflowInvalid
 from mien.pipeline.progress import Cancel
 from mien.testing import FakeComfyUI
+from mien.testing.comfyui import Node
+from mien.testing.comfyui.nodes import Result
 from tests.comfyui.graphs import deaf, empty, node, steps
 
 
@@ -249,3 +251,48 @@ def test_what_there_is_none_of_is_named() -> None:
         found.instances("gpu")
     with pytest.raises(WorkflowInvalid, match="No ComfyUI environment runs the workflow x; set COMFYUI_URL"):
         found.for_workflow("x")
+
+
+def test_a_run_goes_where_its_nodes_are(quick: ComfySettings, tmp_path: Path) -> None:
+    extra = Node("Extra", lambda run, image: Result((image,)), {"image": ["IMAGE", {}]}, output=("IMAGE",))
+    graph = {
+        "1": empty(5),
+        "2": node("Extra", image=["1", 0]),
+        "3": node("SaveImage", images=["2", 0], filename_prefix="x"),
+    }
+    with (
+        FakeComfyUI() as plain,
+        FakeComfyUI(nodes=[extra]) as able,
+        environments(quick, plain, able, fault_seconds=600.0) as found,
+    ):
+        told: list[Submission] = []
+        for number in range(3):
+            graph["1"] = empty(number)
+            result = found.run("comfyui", graph, into=tmp_path, job_id=f"j{number}", on_submitted=told.append)
+            assert result.outputs
+        assert [one.url for one in told] == [plain.url, able.url, able.url, able.url]
+        (status,) = found.status()
+        assert [one.lacks for one in status.instances] == [("Extra",), ()]
+        assert [one.state for one in status.instances] == ["ready", "ready"]
+        # With the able one gone, a run is told what is missing and does not wait for it.
+        found.drain(able.url)
+        with pytest.raises(WorkflowInvalid, match="node class Extra is not installed"):
+            found.run("comfyui", graph, into=tmp_path, job_id="last")
+
+
+def test_a_run_that_is_too_large_for_one_instance_goes_to_another(
+    two: tuple[FakeComfyUI, FakeComfyUI], quick: ComfySettings, tmp_path: Path
+) -> None:
+    small_one, large_one = two
+    small_one.faults.out_of_memory = 2  # the second time after the memory was freed
+    with environments(quick, *two) as found:
+        told: list[Submission] = []
+        graph = {
+            "1": empty(5),
+            "2": node("ImageInvert", image=["1", 0]),
+            "3": node("SaveImage", images=["2", 0], filename_prefix="x"),
+        }
+        assert found.run("comfyui", graph, into=tmp_path, job_id="j", on_submitted=told.append).outputs
+        assert [one.url for one in told] == [small_one.url, small_one.url, large_one.url]
+        assert len({one.attempt for one in told}) == 3
+        assert states(found) == ["ready", "ready"]

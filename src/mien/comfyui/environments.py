@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ from mien.comfyui.follow import Leaving, OnProgress, Stuck, Unheeded
 from mien.comfyui.graph import Graph, Upload
 from mien.comfyui.instance import ComfyInstance, ComfyResult, OnResult
 from mien.comfyui.member import InstanceStatus, Member
+from mien.comfyui.refusals import InstanceFull, Lacking, needs
 from mien.comfyui.settings import ComfySettings, checked_url, shown_url
+from mien.comfyui.sharing import Fault, News
 from mien.errors import ComfyLost, ComfyUnreachable, OptionError, TimedOut, WorkflowInvalid
 from mien.pipeline.progress import Cancel
 
@@ -150,12 +152,13 @@ class Environments:
         """Run a graph on the least busy instance of the environment, waiting for a place.
 
         Where an instance fails during the run, it is counted against it and the run begins again elsewhere, at most
-        ``settings.retries`` times. ``resume`` continues at the instance that it names. Raises what
-        ``ComfyInstance.run`` raises, and TimedOut when no place becomes free in ``settings.start_seconds``.
+        ``settings.retries`` times. Where it lacks a node class, a model or memory, the others are asked. ``resume``
+        continues at the instance that it names. Raises what ``ComfyInstance.run`` raises, and TimedOut when no place
+        becomes free in ``settings.start_seconds``.
         """
-        moved = 0
+        moved, tried, needed = 0, set[Member](), needs(graph)
         while True:
-            with self._place(name, resume.url if resume else None, cancel) as member:
+            with self._place(name, resume.url if resume else None, cancel, needed, tried) as member:
                 try:
                     result = member.instance.run(
                         graph,
@@ -178,6 +181,13 @@ class Environments:
                     member.failed(str(error), at_once=isinstance(error, Stuck | Unheeded))
                     moved += 1
                     if isinstance(error, Stuck | Unheeded) or moved > self._settings.retries:
+                        raise
+                except (Lacking, InstanceFull) as error:
+                    # No fault of the instance, which goes on to do what it can: another may have what it lacks.
+                    if isinstance(error, Lacking):
+                        member.lacked(error.what, str(error))
+                    tried.add(member)
+                    if not self._elsewhere(name, tried, needed):
                         raise
                 else:
                     member.succeeded()
@@ -229,9 +239,32 @@ class Environments:
         for environment in self._environments.values():
             yield from environment.members
 
+    def news(self) -> News:
+        """What was found out here of instances and is to be told to other processes."""
+        found = [member.news() for member in self._members()]
+        return News(
+            [fault for news in found for fault in news.faults],
+            list(dict.fromkeys(one for news in found for one in news.over)),
+        )
+
+    def hear(self, faults: Sequence[Fault]) -> None:
+        """All faults that processes know of now, told ones of this process among them."""
+        for member in self._members():
+            url = shown_url(member.instance.url)
+            member.hear([fault for fault in faults if fault.url == url])
+        with self._condition:
+            self._condition.notify_all()
+
+    def _elsewhere(self, name: str, tried: Set[Member], needed: frozenset[str]) -> bool:
+        """Whether there is an instance that may do what the tried ones could not."""
+        others = (member for member in self._environment(name).members if member not in tried)
+        return any(member.is_well() and not member.lacks(needed) for member in others)
+
     @contextmanager
-    def _place(self, name: str, url: str | None, cancel: Cancel | None) -> Iterator[Member]:
-        member = self._take(self._environment(name), url, cancel)
+    def _place(
+        self, name: str, url: str | None, cancel: Cancel | None, needed: frozenset[str], tried: Set[Member]
+    ) -> Iterator[Member]:
+        member = self._take(self._environment(name), url, cancel, needed, tried)
         try:
             yield member
         finally:
@@ -239,7 +272,14 @@ class Environments:
                 member.leave()
                 self._condition.notify_all()
 
-    def _take(self, environment: _Environment, url: str | None, cancel: Cancel | None) -> Member:
+    def _take(
+        self,
+        environment: _Environment,
+        url: str | None,
+        cancel: Cancel | None,
+        needed: frozenset[str],
+        tried: Set[Member],
+    ) -> Member:
         deadline = time.monotonic() + self._settings.start_seconds
         while True:
             if cancel is not None:
@@ -247,7 +287,9 @@ class Environments:
             with self._condition:
                 # A run that is there already needs no place: it has one.
                 resumed = [member for member in environment.members if member.instance.url == url]
-                free = resumed or [member for member in environment.members if member.has_place()]
+                free = resumed or [
+                    member for member in _fit(environment.members, needed, tried) if member.has_place()
+                ]
                 if free:
                     chosen = min(free, key=Member.load)
                     chosen.enter()
@@ -263,6 +305,12 @@ class Environments:
         while not self._ended.is_set():
             self.probe()
             self._ended.wait(self._settings.probe_seconds)
+
+
+def _fit(members: Sequence[Member], needed: frozenset[str], tried: Set[Member]) -> Sequence[Member]:
+    """Those that may have all that is needed; all where none is known to, so that one of them says what is missing."""
+    left = [member for member in members if member not in tried]
+    return [member for member in left if not member.lacks(needed)] or left or members
 
 
 def environments_of(settings: ComfySettings) -> list[EnvironmentSettings]:

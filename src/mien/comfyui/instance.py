@@ -17,10 +17,10 @@ from mien.comfyui.follow import Follower, GiveUp, Leaving, Left, OnProgress, Wat
 from mien.comfyui.graph import Graph, Upload, for_attempt
 from mien.comfyui.listener import Listener, fresh_client_id
 from mien.comfyui.outputs import Output
-from mien.comfyui.refusals import failure, refused, was_interrupted
+from mien.comfyui.refusals import InstanceFull, failure, refused, was_interrupted
 from mien.comfyui.settings import ComfySettings, checked_url
 from mien.comfyui.tally import Tally
-from mien.errors import Canceled, ComfyError, ComfyLost, ComfyUnreachable, MienError, OutOfMemory
+from mien.errors import Canceled, ComfyError, ComfyLost, ComfyUnreachable, MienError
 from mien.pipeline.progress import Cancel
 
 OnSubmitted = Callable[[str, str], None]
@@ -109,7 +109,7 @@ class ComfyInstance:
         while True:
             try:
                 return self._attempt(task, attempt, resume)
-            except OutOfMemory:
+            except InstanceFull:
                 if freed:
                     raise
                 freed = True

@@ -44,6 +44,23 @@ class Latch:
         if at_once or self.state != "closed" or self._failures >= self._limit:
             self.state, self.reason, self._opened_at = "open", reason, self._clock()
 
+    @property
+    def left(self) -> float:
+        """Seconds until work may be given to an open one; 0 when it may now."""
+        left = self._opened_at + self._seconds - self._clock()
+        return max(left, 0.0) if self.state == "open" else 0.0
+
+    def hear(self, reason: str, left: float) -> None:
+        """Another process found the fault, which lets nothing through for so many seconds."""
+        if self.state != "trying" and left > self.left:
+            self.state, self.reason = "open", reason
+            self._opened_at = self._clock() + left - self._seconds
+
+    def hear_well(self) -> None:
+        """Another process found that the fault is over."""
+        if self.state == "open":
+            self.succeed()
+
     def abandon(self) -> None:
         """The one try ended without telling anything about the instance."""
         if self.state == "trying":

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from mien.comfyui.instance import ComfyInstance
 from mien.comfyui.latch import Latch
 from mien.comfyui.settings import ComfySettings, shown_url
+from mien.comfyui.sharing import ALL, SAME, Fault, News, Shared
 from mien.errors import ComfyError
 
+MOST_LACKS: Final = 50
+"""Names of missing things that are kept for one instance."""
 InstanceState = Literal["unknown", "ready", "busy", "faulty", "draining"]
 
 
@@ -29,6 +32,8 @@ class InstanceStatus:
     version: str
     fault: str | None
     """Why it is faulty, or why a single failure was counted."""
+    lacks: tuple[str, ...] = ()
+    """Node classes and files of models that it was found not to have."""
 
 
 class Member:
@@ -45,6 +50,8 @@ class Member:
         self._queue: int | None = None
         self._version = ""
         self._stalled_since: float | None = None
+        self._lacks: dict[str, tuple[str, float]] = {}
+        self._shared = Shared()
 
     def has_place(self) -> bool:
         """True if another run may be given."""
@@ -79,6 +86,55 @@ class Member:
         """A run failed through the instance's fault."""
         with self._lock:
             self._latch.fail(reason, at_once=at_once)
+
+    def is_well(self) -> bool:
+        """True if it gets work."""
+        with self._lock:
+            return not self.draining and self._latch.allows()
+
+    def lacks(self, needed: frozenset[str]) -> bool:
+        """True if it was found a short while ago not to have one of these."""
+        with self._lock:
+            now = self._clock()
+            return any(until > now for what, (_, until) in self._lacks.items() if what in needed)
+
+    def lacked(self, what: frozenset[str], reason: str) -> None:
+        """A run was refused for lack of these; until this is over others are asked first."""
+        with self._lock:
+            until = self._clock() + self._settings.fault_seconds
+            for name in what:
+                self._note_lack(name, reason, until)
+
+    def _note_lack(self, what: str, reason: str, until: float) -> None:
+        self._lacks.pop(what, None)
+        self._lacks[what] = (reason, until)
+        while len(self._lacks) > MOST_LACKS:  # names come from customers too
+            del self._lacks[next(iter(self._lacks))]
+
+    def news(self) -> News:
+        """What other processes should know of it."""
+        with self._lock:
+            now, url = self._clock(), shown_url(self.instance.url)
+            own = [Fault(url, what, reason, until - now) for what, (reason, until) in self._lacks.items()]
+            if self._latch.left:
+                own.append(Fault(url, ALL, self._latch.reason or "", self._latch.left))
+            # What something lacks is not found to be over; it ends by itself.
+            is_over = ALL in self._shared.until and self._latch.state == "closed"
+            return News(self._shared.unknown(own, now), [(url, ALL)] if is_over else ())
+
+    def hear(self, faults: Sequence[Fault]) -> None:
+        """All that processes know of it now."""
+        with self._lock:
+            now = self._clock()
+            before = self._shared.until
+            self._shared = Shared({fault.what: now + fault.left for fault in faults})
+            for fault in faults:
+                if fault.what == ALL:
+                    self._latch.hear(fault.reason, fault.left)
+                else:
+                    self._note_lack(fault.what, fault.reason, now + fault.left)
+            if before.get(ALL, now) > now + SAME and ALL not in self._shared.until:
+                self._latch.hear_well()
 
     def given_up(self) -> str | None:
         """Why runs that wait there should go elsewhere; None when they should not."""
@@ -135,4 +191,5 @@ class Member:
                 self._queue,
                 self._version,
                 self._latch.reason,
+                tuple(what for what, (_, until) in self._lacks.items() if until > self._clock()),
             )

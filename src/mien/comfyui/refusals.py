@@ -18,6 +18,7 @@ _HIDDEN: Final = (
     re.compile(r"\b(?:sk|hf|ghp|key|token|api)[-_][\w-]{6,}", re.IGNORECASE),
     re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{24,}"),
 )
+_MISSING: Final = ("missing_node_type", "invalid_prompt")
 _LONGEST: Final = 200
 _SHOWN: Final = 5
 _WORDS: Final[Mapping[str, str]] = {
@@ -36,6 +37,35 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
+WEIGHTS: Final = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".sft")
+"""Endings of files of models."""
+
+
+class Lacking(WorkflowInvalid):
+    """The instance has not all node classes and model files of the graph; another one may."""
+
+    def __init__(self, message: str, what: frozenset[str]) -> None:
+        super().__init__(message)
+        self.what = what
+        """Names of the classes and files."""
+
+
+class InstanceFull(OutOfMemory):
+    """The instance ran out of memory; another one may have more."""
+
+
+def needs(graph: Graph) -> frozenset[str]:
+    """The node classes and model files of a graph, which an instance may lack."""
+    found = {str(node.get("class_type")) for node in graph.values()}
+    for node in graph.values():
+        found |= {value for value in node.get("inputs", {}).values() if _is_weights(value)}
+    return frozenset(found)
+
+
+def _is_weights(value: object) -> bool:
+    return isinstance(value, str) and value.lower().endswith(WEIGHTS)
+
+
 def tidy(text: str) -> str:
     """The first line of a message without paths, addresses and what looks like a key."""
     line = text.strip().partition("\n")[0]
@@ -51,7 +81,22 @@ def refused(answer: Mapping[str, Any], graph: Graph) -> WorkflowInvalid:
         problems = [_whole(answer.get("error"), graph)]
     more = len(problems) - _SHOWN
     listed = "; ".join(problems[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-    return WorkflowInvalid(f"The ComfyUI instance refuses the graph: {listed}.")
+    message = f"The ComfyUI instance refuses the graph: {listed}."
+    what = _lacking(answer) & needs(graph)
+    return Lacking(message, what) if what else WorkflowInvalid(message)
+
+
+def _lacking(answer: Mapping[str, Any]) -> frozenset[str]:
+    """Classes and files that a refusal says are not there."""
+    whole = answer.get("error")
+    found = []
+    if isinstance(whole, dict) and whole.get("type") in _MISSING:
+        found.append((whole.get("extra_info") or {}).get("class_type"))
+    for content in (answer.get("node_errors") or {}).values():
+        for error in content.get("errors", ()):
+            if error.get("type") == "value_not_in_list":
+                found.append((error.get("extra_info") or {}).get("received_value"))
+    return frozenset(name for name in found if isinstance(name, str))
 
 
 def _problems(node_errors: Mapping[str, Any], graph: Graph) -> list[str]:
@@ -82,7 +127,7 @@ def _whole(error: object, graph: Graph) -> str:
         return "it gives no reason"
     extra = error.get("extra_info") or {}
     kind = error.get("type")
-    if kind in ("missing_node_type", "invalid_prompt"):
+    if kind in _MISSING:
         missing = extra.get("class_type") or title(graph, str(extra.get("node_id")))
         return f"the node class {missing} is not installed there"
     if kind == "prompt_no_outputs":
@@ -98,7 +143,7 @@ def failure(entry: Mapping[str, Any], graph: Graph) -> ComfyError | OutOfMemory:
     where = f"{title(graph, str(data.get('node_id')))} (node {data.get('node_id')})"
     kind = str(data.get("exception_type", "")).rpartition(".")[2]
     if kind.endswith("OutOfMemoryError"):
-        return OutOfMemory(
+        return InstanceFull(
             f"The ComfyUI instance ran out of memory in {where}; use smaller pictures or a smaller batch."
         )
     words = tidy(str(data.get("exception_message", "")))

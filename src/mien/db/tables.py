@@ -277,3 +277,12 @@ measurements = Table(
     Column("overhead_seconds", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
+
+comfy_faults = Table(
+    "comfy_faults",
+    metadata,
+    Column("instance", Text, primary_key=True),  # its address, without user name and password
+    Column("what", Text, primary_key=True),  # a node class or model that it lacks; empty: it gets no work at all
+    Column("reason", Text, nullable=False),
+    Column("until", Double, nullable=False),
+)

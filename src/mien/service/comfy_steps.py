@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mien.comfyui import ComfyProgress, ComfyResult, Environments, Output, Submission
 from mien.comfyui.follow import Left
+from mien.comfyui.refusals import WEIGHTS
 from mien.comfyui.workflow import Prepared, Workflow, prepare
 from mien.comfyui.workflows import Workflows
 from mien.errors import (
@@ -46,7 +47,6 @@ ATTEMPTS: Final = 100
 """Attempts of one run of a job that have file names of their own at an instance."""
 LONGEST_TEXT: Final = 2000
 MOST_TEXTS: Final = 20
-_WEIGHTS: Final = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".sft")
 _OVER: Final = (ComfyError, WorkflowInvalid, OutOfMemory, TimedOut, Canceled)
 """After these the instance has nothing any more that could be resumed."""
 
@@ -229,7 +229,7 @@ def weights_of(graph: Mapping[str, Any]) -> tuple[str, ...]:
         value
         for node in graph.values()
         for value in node.get("inputs", {}).values()
-        if isinstance(value, str) and value.lower().endswith(_WEIGHTS)
+        if isinstance(value, str) and value.lower().endswith(WEIGHTS)
     ]
     return tuple(dict.fromkeys(named))
 

@@ -19,6 +19,7 @@ from mien.service.space import Space
 from mien.storage import Chain
 
 if TYPE_CHECKING:
+    from mien.comfyui import Environments
     from mien.models.store import ModelStore
     from mien.settings import Settings
 
@@ -61,8 +62,10 @@ class Health:
         models: Callable[[], ModelStore],
         space: Space,
         clock: Callable[[], float] = time.monotonic,
+        environments: Environments | None = None,
     ) -> None:
         self._settings = settings
+        self._environments = environments
         self._engine_settings = engine_settings
         self._database = database
         self._store = store
@@ -96,6 +99,8 @@ class Health:
         if database.state == "ok":
             parts["workers"] = _tried(self._look_at_workers)
             parts["queue"] = _tried(self._look_at_queue)
+        if self._environments is not None and self._environments.names:
+            parts["comfyui"] = self._look_at_comfyui(self._environments)
         parts["disk"] = self._look_at_disk()
         parts["models"] = _tried(self._look_at_models)
         parts["content_policy"] = _tried(self._look_at_policy)
@@ -161,6 +166,18 @@ class Health:
         if waited > LONG_WAIT:
             return Finding(
                 "degraded", "Jobs wait for more than ten minutes; there are too few workers.", facts
+            )
+        return Finding("ok", "", facts)
+
+    def _look_at_comfyui(self, environments: Environments) -> Finding:
+        states = {one.url: one.state for found in environments.status() for one in found.instances}
+        faulty = sum(state == "faulty" for state in states.values())
+        facts = {"instances": len(states), "faulty": faulty}
+        if faulty:
+            return Finding(
+                "degraded",
+                "A ComfyUI instance gets no work for now, since it failed; the status of the gateway says why.",
+                facts,
             )
         return Finding("ok", "", facts)
 

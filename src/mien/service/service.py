@@ -18,6 +18,8 @@ from mien.service.access import Access
 from mien.service.accounts import Accounts
 from mien.service.addresses import with_addresses
 from mien.service.assets import Assets, fetch_settings
+from mien.service.comfy_faults import EVERY as FAULTS
+from mien.service.comfy_faults import ComfyFaults
 from mien.service.comfy_steps import ComfySteps
 from mien.service.composing import open_jobs
 from mien.service.counters import Counters
@@ -175,7 +177,14 @@ class Service:
             accounts=self.accounts,
         )
         self.health = Health(
-            settings, engine_settings, database, self.store, self.storage, lambda: self.models, self.space
+            settings,
+            engine_settings,
+            database,
+            self.store,
+            self.storage,
+            lambda: self.models,
+            self.space,
+            environments=self.environments,
         )
         self.system = System(settings, engine_settings, database, self.storage, lambda: self.models)
 
@@ -288,6 +297,8 @@ class Service:
 
     def _make_chores(self) -> Periodic:
         chores = Periodic(self.log)
+        if self.environments.names:
+            chores.add("comfyui", FAULTS, ComfyFaults(self.database, self.environments).exchange)
         chores.add("usage", SOON, self.usage.flush)
         chores.add("leases", SOON, lambda: self.gateway.leases.sweep())
         chores.add("counters", SOON, self._count)
