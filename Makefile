@@ -27,8 +27,9 @@ studio: $(STUDIO)
 $(STUDIO): docs/openapi.json web/index.html web/package-lock.json $(shell find web/src web/public -type f 2>/dev/null)
 	cd web && npm install --no-save --no-audit --no-fund && npm run --silent build
 
+# Without files of compiled sources, each of the hundreds of processes that tests start would compile them anew.
 test: $(DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=mien --cov-report=term:skip-covered
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=mien --cov-report=term:skip-covered
 
 lint: $(DEV)
 	$(BIN)/ruff check .
