@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import cv2
 import httpx2
@@ -215,11 +216,16 @@ def test_progress_and_pictures_are_told_while_a_prompt_runs(working: Place) -> N
 
 
 def test_a_task_that_runs_and_one_that_waits_are_stopped(working: Place) -> None:
+    keys = [
+        f"stop-{uuid4().hex}" for _ in range(3)
+    ]  # the instance outlives a first try, and so do its counts
     working.counts.gate.clear()
     try:
-        running = [working.create("counted", {"key": f"stop-{number}"})["taskId"] for number in range(2)]
-        until(lambda: working.counts.begun["stop-0"] + working.counts.begun["stop-1"])
-        waiting = working.create("counted", {"key": "stop-later"})["taskId"]
+        running = [working.create("counted", {"key": key})["taskId"] for key in keys[:2]]
+        for id in running:
+            assert working.wait(id, "PROCESSING")["status"] == "PROCESSING"
+        until(lambda: working.counts.begun[keys[0]] + working.counts.begun[keys[1]])
+        waiting = working.create("counted", {"key": keys[2]})["taskId"]
         stopped = working.http.post("/api/comfyui-interrupt", json={"task_id": waiting}).json()
         assert stopped["tasks"] == [waiting]
         assert working.wait(waiting)["status"] == "CANCELLED"
@@ -228,7 +234,7 @@ def test_a_task_that_runs_and_one_that_waits_are_stopped(working: Place) -> None
         until(lambda: not working.comfy.life.prompts.remaining())
     finally:
         working.counts.gate.set()
-    assert working.counts.begun["stop-later"] == 0
+    assert working.counts.begun[keys[2]] == 0
 
 
 def test_what_can_be_done_is_described(working: Place) -> None:
