@@ -295,6 +295,20 @@ def test_to_hold_an_asset_lengthens_its_life(assets: Assets, database: Database)
         assets.hold(connection, [asset.id, "0" * 64], "ann")
 
 
+def test_jobs_with_the_same_asset_do_not_wait_for_each_other(assets: Assets, database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite lets one transaction write at a time, whatever it writes")
+    id = add(assets).id
+    assets.touch(id, "ann")  # from now on its end is far enough away
+    ends = assets.get(id, "ann").expires_at
+    with database.begin() as first:
+        assets.hold(first, [id], "ann")
+        with database.begin() as second:
+            second.exec_driver_sql("SET LOCAL lock_timeout = '20s'")
+            assets.hold(second, [id], "ann")
+    assert assets.get(id, "ann").expires_at == ends
+
+
 def test_a_job_that_is_stored_beside_a_deletion_keeps_its_asset_or_is_refused(
     assets: Assets, database: Database
 ) -> None:

@@ -27,7 +27,7 @@ from mien.service.running import Runs
 from mien.service.space import Space
 from mien.service.steps import StepTask
 from tests.postgres import Server
-from tests.service.workplaces import WorkerProcess, Workplace, workers, workplace
+from tests.service.workplaces import WorkerProcess, Workplace, new_job, workers, workplace
 
 STEP: dict[str, Any] = {"target_path": "none.png", "label": "a"}
 
@@ -440,6 +440,13 @@ def until(is_so: Callable[[], bool]) -> None:
 
 def until_dispatched(place: Workplace) -> None:
     until(lambda: place.store.row("job_1").dispatched)
+
+
+def test_who_ends_leaves_a_long_queue_to_others(quick: Workplace) -> None:
+    quick.jobs.start("api")
+    quick.store.insert([new_job(f"job_{number}", STEP) for number in range(200)])
+    quick.jobs.stop()
+    assert len(quick.store.undispatched(200)) > 50
 
 
 def test_a_queue_that_there_is_not_is_refused(tmp_path: Path) -> None:

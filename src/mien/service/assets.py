@@ -48,6 +48,8 @@ Origin = Literal["upload", "fetch", "result"]
 
 ACTIVE: Final = ("drafted", "queued", "running")
 """States of jobs that need their assets."""
+SLACK: Final = 3600.0
+"""Seconds for which an asset may be kept longer than settings say."""
 REFERENCE = re.compile(r"asset:([0-9a-f]{64})")
 """How the arguments of a step name an asset."""
 
@@ -242,13 +244,25 @@ class Assets:
         """
         import sqlalchemy as sa
 
+        wanted = sorted(set(ids))
+        if not wanted:
+            return
+        own = sa.and_(assets.c.owner == owner, assets.c.id.in_(wanted))
+        # Such a lock keeps deletions away and nobody else.
+        kept = sa.select(assets.c.id, assets.c.expires_at).where(own)
+        ends = {
+            row.id: row.expires_at
+            for row in connection.execute(kept.with_for_update(read=True, key_share=True))
+        }
         until = time.time() + self._settings.retain_assets
+        # A little more than is needed, so that not every job changes the row, for which others would have to wait.
+        later = until + min(self._settings.retain_assets * 0.05, SLACK)
         # In one order, so that two jobs with the same assets do not wait for each other.
-        for id in sorted(set(ids)):
-            later = sa.case((assets.c.expires_at < until, until), else_=assets.c.expires_at)
-            done = connection.execute(sa.update(assets).where(_is(id, owner)).values(expires_at=later))
-            if done.rowcount == 0:
+        for id in wanted:
+            if id not in ends:
                 raise _missing(id)
+            if ends[id] is not None and ends[id] < until:
+                connection.execute(sa.update(assets).where(_is(id, owner)).values(expires_at=later))
 
     def delete(self, id: str, owner: str) -> None:
         """Delete an asset, and its content when nobody else has it. Raises AssetMissing, AssetInUse."""

@@ -191,8 +191,8 @@ class Jobs:
             thread.join(STOPPING_SECONDS)
         self._threads.clear()
         self.dispatcher.stop()
-        with suppress(DatabaseUnavailable):  # others find it
-            self.dispatcher.dispatch_waiting()
+        with suppress(DatabaseUnavailable):  # others find it, and all of a long queue
+            self.dispatcher.dispatch_waiting(API_BURST)
         self._engine.stop()
         if self._heart is not None:
             self._heart.stop()
