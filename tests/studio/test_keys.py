@@ -63,6 +63,16 @@ def test_keys_are_made_replaced_revoked_and_signed_in_with(page: Page) -> None:
     expect(page.get_by_role("alert")).to_be_visible()
     sign_in(page, mine)
     expect(page.get_by_text("Signed in as")).to_be_visible()
+    # The network is away for a while.
+    page.get_by_role("link", name="System").click()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    page.get_by_role("link", name="Jobs").click()
+    page.context.set_offline(True)
+    page.get_by_role("link", name="System").click()
+    expect(page.get_by_text("The service does not answer.")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    expect(page.get_by_text("The service does not answer.")).to_have_count(0)
     # The session ends while somebody works.
     page.get_by_role("link", name="Verify").click()
     page.context.clear_cookies()

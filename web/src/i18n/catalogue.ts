@@ -34,6 +34,8 @@ export const catalogue = {
   "is.yes": ["yes", "ja"],
   "is.no": ["no", "nein"],
   "is.none": ["none", "keine"],
+  "is.missing": ["This page could not be loaded.", "Diese Seite ließ sich nicht laden."],
+  "is.missing.reload": ["Load again", "Neu laden"],
   "is.unreachable": ["The service does not answer.", "Der Dienst antwortet nicht."],
   "is.unreachable.more": [
     "The studio tries again by itself. Check that mien still runs.",
@@ -235,11 +237,12 @@ export const catalogue = {
   "run.choose.none": ["There are no drafts.", "Es gibt keine Entwürfe."],
   "batch.title": ["Run for many targets", "Für viele Ziele ausführen"],
   "batch.hint": [
-    "The sources and settings of the workbench are used for each of them.",
-    "Quellen und Einstellungen der Werkbank gelten für jedes.",
+    "The settings of the workbench are used for all of them.",
+    "Die Einstellungen der Werkbank gelten für alle.",
   ],
   "batch.targets": ["Targets", "Ziele"],
   "batch.sum": ["{targets} targets × {sources} sources = {n} jobs", "{targets} Ziele × {sources} Quellen = {n} Aufträge"],
+  "batch.sum.one": ["{targets} targets = {n} jobs", "{targets} Ziele = {n} Aufträge"],
   "batch.needs.targets": ["Choose at least one target.", "Wählen Sie mindestens ein Ziel."],
   "batch.needs.fewer": ["Choose fewer: this service takes {n} jobs at once.", "Wählen Sie weniger: Dieser Dienst nimmt {n} Aufträge auf einmal."],
   "batch.name": ["Batch of {n}", "Stapel mit {n}"],
