@@ -60,12 +60,12 @@ def test_build_takes_flat_keys_and_leaves_those_of_others() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("sample_model", "c", "--sample-model cannot be 'c': choose from a, b."),
-        ("sample_weight", 1.5, "--sample-weight cannot be 1.5: give a number from 0 to 1."),
-        ("sample_areas", ("x", "z"), "--sample-areas cannot be ('x', 'z'): choose from x, y."),
-        ("other_age", "old", "--other-age cannot be 'old': give a number from 0 to 100."),
-        ("sample_loud", "perhaps", "--sample-loud cannot be 'perhaps': give true or false."),
-        ("sample_even", 3, "--sample-even cannot be 3: give an even number."),
+        ("sample_model", "c", "sample_model cannot be 'c': choose from a, b."),
+        ("sample_weight", 1.5, "sample_weight cannot be 1.5: give a number from 0 to 1."),
+        ("sample_areas", ("x", "z"), "sample_areas cannot be ('x', 'z'): choose from x, y."),
+        ("other_age", "old", "other_age cannot be 'old': give a number from 0 to 100."),
+        ("sample_loud", "perhaps", "sample_loud cannot be 'perhaps': give true or false."),
+        ("sample_even", 3, "sample_even cannot be 3: give an even number."),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_sentence(key: str, value: object, sentence: str) -> None:

@@ -150,7 +150,7 @@ def build(options: type[O], values: Mapping[str, Any]) -> O:
         item = next(item for item in known.values() if item.name == first["loc"][0])
         own = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else ""
         reason = own or allowed(item) or first["msg"]
-        raise OptionError(f"{item.flag} cannot be {values[item.key]!r}: {reason}.") from None
+        raise OptionError(f"{item.key} cannot be {values[item.key]!r}: {reason}.") from None
 
 
 def allowed(item: Declared) -> str:

@@ -354,7 +354,7 @@ def test_run_serves_here_and_opens_the_page(
     monkeypatch.setattr(serve, "run_server", serving)
     assert mien("run", "--ui-layouts", "default", "jobs", "--painter-weight", "0.5") == 0
     assert opened.wait(30)
-    assert "without effect here: painter_weight" in capsys.readouterr().err
+    assert "without effect here: --painter-weight" in capsys.readouterr().err
     assert mien("run", "--no-open-browser") == 0
     assert shown == ["http://127.0.0.1:1"]
 

@@ -70,7 +70,7 @@ def test_a_recogniser_decides_where_there_is_one() -> None:
     ("name", "value"), [("gender", "female"), ("race", "auto"), ("age_start", 20), ("age_end", 40)]
 )
 def test_filters_need_a_classifier(name: str, value: object) -> None:
-    with pytest.raises(OptionError, match=f"--face-selector-{name.replace('_', '-')} needs a model"):
+    with pytest.raises(OptionError, match=f"face_selector_{name} needs a model"):
         make_selector(SelectorOptions(**{name: value}))
 
 

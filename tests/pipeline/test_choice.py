@@ -70,7 +70,7 @@ def test_the_next_best_that_is_present_is_used_and_said(store: ModelStore) -> No
     name, notices = choose(store)
     assert name == "good"
     assert notices == [
-        "No model was named for painter: using good, the best that is here (--painter-model names another one)."
+        "No model was named for painter: using good, the best that is here (painter_model names another one)."
     ]
 
 

@@ -334,7 +334,7 @@ def test_names_are_written_only_where_they_are_asked_for(tmp_path: Path) -> None
 
 def test_consent_can_be_required(tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
-    with pytest.raises(ConsentMissing, match="--consent-ref"):
+    with pytest.raises(ConsentMissing, match="give consent_ref"):
         run(tmp_path, "png", audit_log=log, require_consent=True)
     assert not (tmp_path / "out.png").exists()
     assert [record["outcome"] for record in records(log)] == ["consent_missing"]

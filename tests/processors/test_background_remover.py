@@ -140,7 +140,7 @@ def test_short_colours_are_completed(given_values: tuple[int, ...], complete: tu
 
 @pytest.mark.parametrize("value", [(), (256,), (-1, 0, 0), (1, 2, 3, 4, 5)])
 def test_wrong_colours_are_refused(value: tuple[int, ...]) -> None:
-    with pytest.raises(OptionError, match="background-remover-fill-color"):
+    with pytest.raises(OptionError, match="background_remover_fill_color"):
         build(BackgroundRemoverOptions, {"background_remover_fill_color": value})
 
 
@@ -239,7 +239,7 @@ def test_preparing_opens_the_chosen_model(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_refused_before_any_frame(tmp_path: Path) -> None:
     runtime = SimpleNamespace(load=lambda path: FakeSession())
     run = run_of(models=SimpleNamespace(path=lambda id: tmp_path / id), runtime=runtime)
-    with pytest.raises(OptionError, match="--background-remover-picture"):
+    with pytest.raises(OptionError, match="background_remover_picture"):
         BackgroundRemover().prepare(run, BackgroundRemoverOptions(model="selfie", background="picture"))
     nowhere = str(tmp_path / "none.png")
     with pytest.raises(InputMissing, match=r"none\.png"):

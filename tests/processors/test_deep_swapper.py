@@ -73,7 +73,7 @@ def test_the_catalogue_has_all_people_with_scope_and_place() -> None:
     ["elon_musk_224", "someone/elon_musk_224", "custom/", "custom/../x", "custom/a\\b", "custom/.x", ""],
 )
 def test_a_name_that_is_no_model_is_refused(name: str) -> None:
-    with pytest.raises(OptionError, match="--deep-swapper-model cannot be"):
+    with pytest.raises(OptionError, match="deep_swapper_model cannot be"):
         build(DeepSwapperOptions, {"deep_swapper_model": name})
 
 

@@ -204,6 +204,6 @@ def test_broken_measurements_are_not_drawn(broken: float) -> None:
 
 
 def test_unknown_items_are_refused() -> None:
-    with pytest.raises(OptionError, match="face-debugger-items"):
+    with pytest.raises(OptionError, match="face_debugger_items"):
         build(FaceDebuggerOptions, {"face_debugger_items": ("nose",)})
     assert FaceDebuggerOptions().items == ("face-landmark-5/68", "face-mask")

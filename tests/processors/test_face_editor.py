@@ -250,7 +250,7 @@ def test_what_the_mesh_cannot_do_is_said_once() -> None:
     options = FaceEditorOptions(model="mesh", head_yaw=0.5, mouth_grim=-0.2, mouth_smile=0.5)
     FaceEditor().prepare(run_of(notices), options)
     assert len(notices) == 1
-    assert "--face-editor-mouth-grim --face-editor-head-yaw" in notices[0]
+    assert "face_editor_mouth_grim, face_editor_head_yaw" in notices[0]
     assert "smile" not in notices[0]
     notices.clear()
     FaceEditor().prepare(run_of(notices), FaceEditorOptions(model="mesh", mouth_smile=0.5))

@@ -164,7 +164,7 @@ def test_source_with_a_broken_mesh_is_named(source: Path) -> None:
 
 
 def test_source_without_a_mesh_asks_for_the_landmarker(source: Path) -> None:
-    with pytest.raises(OptionError, match="--face-landmarker-model mesh"):
+    with pytest.raises(OptionError, match="face_landmarker_model mesh"):
         FaceSwapper().prepare(run_context((source,), face_of(None)), MESH)
 
 

@@ -43,5 +43,5 @@ def test_other_scripts_can_be_written() -> None:
 
 @pytest.mark.parametrize("text", ["", "  ", "two\nlines", "x" * 81])
 def test_a_text_that_is_no_badge(text: str) -> None:
-    with pytest.raises(OptionError, match="--output-badge-text"):
+    with pytest.raises(OptionError, match="output_badge_text"):
         Badge("top-left", text)

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mien.cli.spelling import speller
 from mien.cli.terminal import Terminal
 from mien.errors import Canceled, MienError, OptionError, OutOfMemory
 
@@ -40,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run(words: Sequence[str], program: Program) -> int:
     """Run one command line over the given parts of the program; nothing escapes but an exit code."""
-    terminal = Terminal(json="--json" in words, debug="--debug" in words)
+    terminal = Terminal(json="--json" in words, debug="--debug" in words, spell=speller(program))
     try:
         from mien.cli.app import build_app
 

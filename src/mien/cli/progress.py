@@ -45,7 +45,9 @@ class ProgressBars:
     def note(self, text: str) -> None:
         """A line above the bars."""
         if self._bars is not None:
-            self._bars.console.print(f"mien: {text}", markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(
+                f"mien: {self._terminal.spell(text)}", markup=False, highlight=False, soft_wrap=True
+            )
         else:
             self._terminal.note(text)
 

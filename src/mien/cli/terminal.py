@@ -22,6 +22,8 @@ class Terminal:
     """No results, notes or progress; errors only."""
     debug: bool = False
     """Errors come with their traceback."""
+    spell: Callable[[str], str] = str
+    """Turns the keys of options in a sentence into flags; see ``mien.cli.spelling``."""
     answered: bool = False
     """A result was given; in JSON mode there is exactly one document on stdout."""
 
@@ -49,10 +51,11 @@ class Terminal:
     def note(self, text: str) -> None:
         """One line on the side, on stderr."""
         if not self.quiet:
-            print(f"mien: {text}", file=sys.stderr)
+            print(f"mien: {self.spell(text)}", file=sys.stderr)
 
     def error(self, sentence: str, code: str = "internal") -> None:
         """Tell what went wrong: one sentence on stderr, in JSON mode an object on stdout too."""
+        sentence = self.spell(sentence)
         if self.json and not self.answered:
             print(json.dumps({"error": {"code": code, "message": sentence}}, ensure_ascii=False))
         print(f"mien: {' '.join(sentence.split())}", file=sys.stderr)

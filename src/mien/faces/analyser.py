@@ -69,14 +69,14 @@ def make_analyser(
     detector: DetectorOptions = options_of(DetectorOptions)
     landmarker: LandmarkerOptions = options_of(LandmarkerOptions)
     tracker: TrackerOptions = options_of(TrackerOptions)
-    _refuse_others("--face-detector-model", detector, "blazeface")
-    _refuse_others("--face-landmarker-model", landmarker, "mesh")
+    _refuse_others("face_detector_model", detector, "blazeface")
+    _refuse_others("face_landmarker_model", landmarker, "mesh")
     return BuiltinAnalyser(store, runtime, detector=detector, landmarker=landmarker, tracker=tracker)
 
 
-def _refuse_others(flag: str, options: DetectorOptions | LandmarkerOptions, builtin: str) -> None:
+def _refuse_others(key: str, options: DetectorOptions | LandmarkerOptions, builtin: str) -> None:
     if "model" in options.model_fields_set and options.model != builtin:
         raise OptionError(
-            f"{flag} {options.model} cannot be run by this version; "
+            f"{key} {options.model} cannot be run by this version; "
             f"leave it out or name {builtin}, which is built in."
         )

@@ -63,10 +63,9 @@ def make_selector(options: SelectorOptions, *, reference: Face | None = None) ->
     """
     for name in ("age_start", "age_end", "gender", "race"):
         if getattr(options, name):
-            flag = f"--face-selector-{name.replace('_', '-')}"
             raise OptionError(
-                f"{flag} needs a model that tells age, gender and race, which the built-in models do not: "
-                "leave it out, or choose faces by order and position."
+                f"face_selector_{name} needs a model that tells age, gender and race, which the built-in models do "
+                "not: leave it out, or choose faces by order and position."
             )
     return Selector(options, reference.box if reference else None)
 

@@ -77,8 +77,8 @@ def check_as_facefusion(target: str, output: str) -> None:
         raise OutputNotWritable(f"The output {output} needs a folder that exists.")
     if place.suffix.lower() != Path(output).suffix.lower():
         raise UnsupportedMedia(
-            f"The output {output} must end in {place.suffix} as the target does; without --compat facefusion "
-            "other endings are allowed."
+            f"The output {output} must end in {place.suffix} as the target does; other endings are "
+            "allowed unless the option compat is facefusion."
         )
 
 

@@ -102,9 +102,7 @@ def check_consent(options: Mapping[str, Any], settings: Settings) -> None:
             "A consent is required, but there is no audit log that keeps it: set MIEN_AUDIT_LOG."
         )
     if not build(ConsentOptions, options).consent_ref:
-        raise ConsentMissing(
-            "A reference to the consent of the people shown is required: give --consent-ref."
-        )
+        raise ConsentMissing("A reference to the consent of the people shown is required: give consent_ref.")
 
 
 def _of_result(result: Result) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def with_models(
         if choice != item.default:
             notice(
                 f"No model was named for {name.replace('_', ' ')}: using {choice}, the best that is here "
-                f"({item.flag} names another one)."
+                f"({item.key} names another one)."
             )
         chosen[item.key] = choice
     return chosen

@@ -150,7 +150,7 @@ class LiveSession:
         finder = make_finder(self.job.plan, self.job.analyser, read, is_clip=True)
         if finder.lookahead:
             raise OptionError(
-                "A live picture has no later frames to look at: leave out --face-tracker-score and --analysis fast."
+                "A live picture has no later frames to look at: leave out face_tracker_score and the option analysis."
             )
         return finder.clip(self._rate, None)
 
@@ -242,7 +242,7 @@ def check_live(plan: Plan) -> None:
     if plan.settings_of(SelectorOptions).reference_frame:
         raise OptionError("A live picture has no frame but the first to take the reference face from.")
     if plan.settings_of(ProvenanceOptions).watermark:
-        raise OptionError("A live picture cannot be given a watermark; leave out --output-watermark.")
+        raise OptionError("A live picture cannot be given a watermark; leave out output_watermark.")
 
 
 def live_badge(plan: Plan, notice: Callable[[str], None]) -> Provenance:

@@ -237,7 +237,7 @@ def _check_kinds(step: Step, target: MediaInfo, kind: MediaKind, notice: Callabl
         )
     mode = build(WorkflowOptions, step.options).mode
     if mode != "auto" and _MODES[mode] != target.kind:
-        raise OptionError(f"--workflow-mode {mode} does not fit the target {step.target}.")
+        raise OptionError(f"workflow_mode {mode} does not fit the target {step.target}.")
     if wrong_name:
         notice(wrong_name)
 

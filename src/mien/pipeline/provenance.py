@@ -224,7 +224,7 @@ def _watermark_number(plan: Plan, options: ProvenanceOptions) -> int:
         if re.fullmatch(f"[0-9a-fA-F]{{{ID_DIGITS}}}", options.watermark_id):
             return int(options.watermark_id, 16)
         raise OptionError(
-            f"--output-watermark-id cannot be {options.watermark_id!r}: give {ID_DIGITS} hexadecimal digits."
+            f"output_watermark_id cannot be {options.watermark_id!r}: give {ID_DIGITS} hexadecimal digits."
         )
     from mien.pipeline.work import file_identity
 

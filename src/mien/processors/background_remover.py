@@ -175,7 +175,7 @@ class BackgroundRemover(Processor[BackgroundRemoverOptions, RemoverState]):
         """Load model and picture. Raises OptionError without a needed picture, ModelMissing, InputError."""
         if options.background == "picture" and not options.picture:
             raise OptionError(
-                "--background-remover-background picture needs --background-remover-picture, the path of one."
+                "background_remover_background picture needs background_remover_picture, the path of one."
             )
         family = FAMILY_OF.get(options.model)
         if family is None:

@@ -74,13 +74,13 @@ MESH_SLIDERS: Mapping[str, str] = {
 
 def _mesh(run: RunContext, options: FaceEditorOptions) -> Editor:
     ignored = [
-        item.flag
+        item.key
         for item in declared(FaceEditorOptions)
         if item.name not in MESH_SLIDERS and item.kind == "float" and getattr(options, item.name)
     ]
     if ignored:
         run.notice(
-            f"The built-in model mesh cannot do {' '.join(ignored)}, which would need parts of the face that "
+            f"The built-in model mesh cannot do {', '.join(ignored)}, which would need parts of the face that "
             "the picture does not show; the rest is done."
         )
     from mien.processors.mesh_edit.editor import MeshEditor
@@ -97,10 +97,10 @@ def _live_portrait(run: RunContext, options: FaceEditorOptions) -> Editor:
     sliders = [
         item for item in declared(FaceEditorOptions) if item.kind == "float" and getattr(options, item.name)
     ]
-    ignored = [item.flag for item in sliders if item.name in MESH_ONLY]
+    ignored = [item.key for item in sliders if item.name in MESH_ONLY]
     if ignored:
         run.notice(
-            f"The model live_portrait cannot do {' '.join(ignored)}; the model mesh can. The rest is done."
+            f"The model live_portrait cannot do {', '.join(ignored)}; the model mesh can. The rest is done."
         )
     from mien.processors.live_portrait.editor import LivePortraitEditor
     from mien.processors.live_portrait.networks import LivePortrait

@@ -33,7 +33,7 @@ class Badge:
 
     def __post_init__(self) -> None:
         if not self.text.strip() or len(self.text) > _MAX_LENGTH or not self.text.isprintable():
-            raise OptionError(f"--output-badge-text must be one line of 1 to {_MAX_LENGTH} characters.")
+            raise OptionError(f"output_badge_text must be one line of 1 to {_MAX_LENGTH} characters.")
 
     def draw(self, image: Frame) -> tuple[Frame, tuple[int, int, int, int]]:
         """The picture (H×W×3 BGR uint8) with the badge on it, and its box (left, top, right, bottom)."""

@@ -79,9 +79,5 @@ def _checked(group: type[Options], item: Declared, value: Any) -> Any:
         raise OptionError(
             f"{item.key} cannot be {value!r}: give a value of the type {item.kind}, without quotes."
         )
-    try:
-        built = getattr(build(group, {item.key: value}), item.name)
-    except OptionError as error:
-        # The error names the flag of the command line; clients of the service know the key.
-        raise OptionError(str(error).replace(item.flag, item.key, 1)) from None
+    built = getattr(build(group, {item.key: value}), item.name)
     return list(built) if isinstance(built, tuple) else built

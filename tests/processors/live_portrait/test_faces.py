@@ -86,7 +86,7 @@ def test_what_only_the_mesh_can_do_is_said_once(standins: StandIns) -> None:
     standins.notices.clear()
     assert (edited(standins, eye_size=0.5) == 100).all()
     assert len(standins.notices) == 1
-    assert "--face-editor-eye-size" in standins.notices[0]
+    assert "face_editor_eye_size" in standins.notices[0]
 
 
 def restored(

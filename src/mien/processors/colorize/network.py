@@ -41,7 +41,7 @@ class Colorizer:
         if len(session.inputs) != 1 or not session.inputs[0].fits((1, 3, height, width)):
             raise ModelCorrupt(
                 f"The model file of {name} does not take one picture of {width}x{height} pixels: it is not the "
-                "model that it should be, or needs another --frame-colorizer-size."
+                "model that it should be, or needs another frame_colorizer_size."
             )
         return cls(name, kind, session, size, share, compat)
 

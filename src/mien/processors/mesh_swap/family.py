@@ -88,7 +88,7 @@ def _prepare(run: RunContext, path: Path) -> tuple[SourceFace, SourceFace]:
     mesh = max(faces, key=lambda face: face.box.area).landmarks.mesh
     if mesh is None:
         raise OptionError(
-            "--face-swapper-model mesh needs the built-in face mesh; add --face-landmarker-model mesh."
+            "face_swapper_model mesh needs the built-in face mesh; add face_landmarker_model mesh."
         )
     prepared = prepare_source(picture, mesh)
     if prepared is None:

@@ -109,7 +109,7 @@ def _boost(options: FaceSwapperOptions, offered: Sequence[int]) -> int:
     if side not in offered:
         sizes = ", ".join(f"{value}x{value}" for value in offered)
         raise OptionError(
-            f"--face-swapper-pixel-boost cannot be {options.pixel_boost} with {options.model}: choose from {sizes}."
+            f"face_swapper_pixel_boost cannot be {options.pixel_boost} with {options.model}: choose from {sizes}."
         )
     return side
 
