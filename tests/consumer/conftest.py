@@ -6,7 +6,7 @@ from tests.consumer.places import Requests
 from tests.server.served import Served, served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A service without workers of its own."""
     folder = tmp_path_factory.mktemp("gateway")

@@ -41,7 +41,7 @@ def make_face(
     return Face(Box(*box), score, Landmarks(five, five, many, many), track=track)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def runtime(builtin_settings: Settings) -> Iterator[Runtime]:
     from mien.inference.runtime import Runtime
 
@@ -49,7 +49,7 @@ def runtime(builtin_settings: Settings) -> Iterator[Runtime]:
         yield runtime
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def analyser(builtin_store: ModelStore, runtime: Runtime) -> BuiltinAnalyser:
     from mien.faces.builtin.analyser import BuiltinAnalyser
 

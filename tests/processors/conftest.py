@@ -18,21 +18,31 @@ from tests.processors.standin_run import StandIns
 
 
 @pytest.fixture(scope="session")
-def goldens(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Goldens]:
-    """The cases, and a store of all stand-ins."""
+def reference_models(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-ins that the reference results were made with."""
     pytest.importorskip("onnx")
     folder = tmp_path_factory.mktemp("reference-models")
     words = [str(shared / "standins" / "make_standins.py"), str(folder)]
     words += ["--yunet", str(shared / "weights" / "yunet_n_dynamic.onnx")]
     subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def goldens(
+    shared: Path, reference_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Goldens]:
+    """The cases, and a store of all stand-ins; loaded, they take 500 MB for the cases of one file."""
     settings = Settings(
-        models_dir=folder, models_verify=False, cache_dir=tmp_path_factory.mktemp("reference-cache")
+        models_dir=reference_models,
+        models_verify=False,
+        cache_dir=tmp_path_factory.mktemp("reference-cache"),
     )
     with Runtime(settings) as runtime:
         yield Goldens(shared / "goldens", ModelStore(settings, load_catalogue()), runtime)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIns]:
     """Our own stand-ins for the networks that edit faces, hear voices and find foregrounds."""
     pytest.importorskip("onnx")

@@ -27,7 +27,7 @@ def no_cloud_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def moto() -> Iterator[str]:
     """The address of an S3 server with the bucket ``shelf``."""
     from moto.server import ThreadedMotoServer

@@ -20,7 +20,7 @@ from tests.standins.face_analysis import write_standins
 OpenIn = Callable[[Path], Networks]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def open_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIn]:
     """Makes networks of the model files in a folder."""
     catalogue = load_catalogue()
@@ -36,7 +36,7 @@ def open_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIn]:
         yield networks
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standins(tmp_path_factory: pytest.TempPathFactory, open_in: OpenIn) -> Networks:
     """Networks that find faces drawn by ``tests.standins.face_analysis.draw_face``."""
     folder = tmp_path_factory.mktemp("standins")
@@ -44,7 +44,7 @@ def standins(tmp_path_factory: pytest.TempPathFactory, open_in: OpenIn) -> Netwo
     return open_in(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reference_networks(shared: Path, tmp_path_factory: pytest.TempPathFactory, open_in: OpenIn) -> Networks:
     """The stand-ins with which the reference results were made, and the real weights that go with them."""
     pytest.importorskip("onnx")
