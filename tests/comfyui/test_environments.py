@@ -100,9 +100,12 @@ def test_no_instance_gets_more_than_it_can_keep_waiting(
     ended = threading.Event()
     threading.Thread(target=watch, daemon=True).start()
     with environments(quick, *two) as found, ThreadPoolExecutor(10) as pool:
+        folders = [tmp_path / str(n) for n in range(10)]
+        for folder in folders:
+            folder.mkdir()
         runs = [
-            pool.submit(found.run, "comfyui", steps(3, 0.02, salt=n), into=tmp_path, job_id=f"j{n}")
-            for n in range(10)
+            pool.submit(found.run, "comfyui", steps(3, 0.02, salt=n), into=folder, job_id=f"j{n}")
+            for n, folder in enumerate(folders)
         ]
         assert all(run.result().outputs for run in runs)
     ended.set()

@@ -308,9 +308,9 @@ class Environments:
 
 
 def _fit(members: Sequence[Member], needed: frozenset[str], tried: Set[Member]) -> Sequence[Member]:
-    """Those that may have all that is needed; all where none is known to, so that one of them says what is missing."""
+    """Those that get work and may have all that is needed; all where there is none: one has to say what is missing."""
     left = [member for member in members if member not in tried]
-    return [member for member in left if not member.lacks(needed)] or left or members
+    return [member for member in left if member.is_well() and not member.lacks(needed)] or left or members
 
 
 def environments_of(settings: ComfySettings) -> list[EnvironmentSettings]:

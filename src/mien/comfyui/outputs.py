@@ -85,8 +85,9 @@ def fetch(api: Api, reference: Reference, number: int, into: Path, settings: Com
     path = into / f"{number:03}-{re.sub(r'[^A-Za-z0-9_-]', '_', reference.node)}-{safe}"
     try:
         size = _download(api, reference, path, settings.max_output_bytes)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except BaseException as error:
+        path.unlink(missing_ok=True)  # the next attempt has a name of its own
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise DiskFull(f"The disk of {into} is full; make room for the results of ComfyUI.") from None
         raise
     media, format = _sniff(path)
