@@ -61,7 +61,7 @@ def test_a_killed_consumer_that_stays_away_loses_its_task(gateway: Requests, tmp
     assert gateway.ends()[id] == ["completed"]
 
 
-@pytest.mark.parametrize("count", [200])
+@pytest.mark.parametrize("count", [100])
 def test_many_tasks_many_deaths(gateway: Requests, tmp_path: Path, count: int) -> None:
     chance, marks = random.Random(7), tmp_path / "marks"
     ids = [gateway.swap(number % 16) for number in range(count)]
