@@ -35,7 +35,7 @@ TaskId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,80}$", description="Id 
 Token = Annotated[
     str | None, Header(alias="X-Lease-Token", max_length=200, description="Came with the task.")
 ]
-_PROBLEMS = problems(401, 403, 404, 409, 413, 415, 422, 429, 503)
+_PROBLEMS = problems(401, 403, 404, 409, 413, 415, 422, 429, 503, 507)
 
 
 @router.get("/fetch", response_model=TaskFetched, response_model_exclude_none=False,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["gateway"])
 
-_PROBLEMS = problems(401, 403, 409, 413, 415, 422, 429, 503)
+_PROBLEMS = problems(401, 403, 409, 413, 415, 422, 429, 503, 507)
 
 
 @router.post(

@@ -20,7 +20,7 @@ TaskId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,80}$", description="Id 
 
 
 @router.post("/create", response_model=Task, response_model_exclude_none=True,
-             responses=problems(401, 403, 409, 413, 415, 422, 429, 503))  # fmt: skip
+             responses=problems(401, 403, 409, 413, 415, 422, 429, 503, 507))  # fmt: skip
 def create_task(body: TaskCreate, request: Request, service: ServiceDep, caller: Submitter) -> Response:
     """Put a task into the queue."""
     with once(request, caller, body) as slot:
