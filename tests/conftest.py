@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,6 +139,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Let coverage, where it is measured, look away from long tests."""
     if _where(item) not in UNTRACED or not item.config.pluginmanager.hasplugin("_cov"):
         return (yield)
+    _import_all()
     trace, of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)  # type: ignore[arg-type]
@@ -143,6 +148,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         sys.settrace(trace)
         threading.settrace(of_threads)  # type: ignore[arg-type]
+
+
+@cache
+def _import_all() -> None:
+    """Import the package while that is measured: lines outside functions run only once."""
+    import mien
+
+    for module in pkgutil.walk_packages(mien.__path__, "mien."):
+        if not module.name.endswith("__main__") and "migrations" not in module.name:
+            with suppress(ImportError):  # of an extra that is not installed
+                import_module(module.name)
 
 
 LONGEST = (
