@@ -120,7 +120,7 @@ def run_server(
 
 
 def _settle() -> None:
-    """Let the collector of garbage leave alone what was made at the start and stays, a tenth of the time of requests."""
+    """Let the collector of garbage leave alone what was made at the start and stays; it took a tenth of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 20)
