@@ -127,7 +127,9 @@ def ask(base: str, method: str, path: str, body: Any, seconds: float, clients: i
         while time.monotonic() < until:
             writer.write(request)
             answer = await reader.readuntil(b"\r\n\r\n")
-            length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            length = next(
+                line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:")
+            )
             text = await reader.readexactly(int(length.split(b":")[1]))
             assert answer.split(b" ")[1][:1] == b"2", text
             count += 1

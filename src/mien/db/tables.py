@@ -282,7 +282,9 @@ comfy_faults = Table(
     "comfy_faults",
     metadata,
     Column("instance", Text, primary_key=True),  # its address, without user name and password
-    Column("what", Text, primary_key=True),  # a node class or model that it lacks; empty: it gets no work at all
+    Column(
+        "what", Text, primary_key=True
+    ),  # a node class or model that it lacks; empty: it gets no work at all
     Column("reason", Text, nullable=False),
     Column("until", Double, nullable=False),
 )
