@@ -15,6 +15,7 @@ from tests.media.pictures import png
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ServiceSettings:
+    (tmp_path / "data").mkdir()  # a disk that cannot be looked at would count as full
     return ServiceSettings(data_dir=tmp_path / "data")
 
 

@@ -89,7 +89,7 @@ def test_a_face_is_swapped_by_a_job(builtin_store: ModelStore, tmp_path: Path) -
     from mien.pipeline.engine import Engine
 
     database = open_database(f"sqlite:///{tmp_path}/mien.db")
-    settings = ServiceSettings(data_dir=tmp_path / "data", database_url=SecretStr(database.url))
+    settings = ServiceSettings(data_dir=tmp_path, database_url=SecretStr(database.url))
     storage = open_storage(StorageSettings(local_path=tmp_path / "storage"))
     assets, events = Assets(database, storage, settings), Events(database)
     engine_settings: Settings = builtin_store.settings.model_copy(update={"work_dir": tmp_path / "work"})
