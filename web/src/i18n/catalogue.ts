@@ -270,6 +270,7 @@ export const catalogue = {
   "state.completed": ["Done", "Fertig"],
   "state.failed": ["Failed", "Fehlgeschlagen"],
   "state.canceled": ["Canceled", "Abgebrochen"],
+  "state.lost": ["Lost", "Verloren"],
   "state.started": ["Working", "Läuft"],
   "group.drafts": ["Drafts", "Entwürfe"],
   "group.active": ["Active", "Aktiv"],
