@@ -44,6 +44,13 @@ def test_a_full_disk_is_low_until_there_is_room_again(tmp_path: Path) -> None:
     assert not space.is_low
 
 
+def test_a_folder_that_is_still_to_be_made_is_on_the_disk_of_those_above(tmp_path: Path) -> None:
+    assert Space(ServiceSettings(data_dir=tmp_path / "new" / "data")).free() > 0
+
+
 def test_a_disk_that_cannot_be_looked_at_takes_nothing(tmp_path: Path) -> None:
-    space = Space(ServiceSettings(data_dir=tmp_path / "gone"))
+    def gone(folder: Path) -> int:
+        raise OSError("the disk has gone away")
+
+    space = Space(ServiceSettings(data_dir=tmp_path), gone)
     assert (space.free(), space.is_low) == (0, True)

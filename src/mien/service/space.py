@@ -26,8 +26,12 @@ FRESH: Final = 1.0
 
 
 def free_bytes(folder: Path) -> int:
-    """What a program that is not the system's may still write there. Raises OSError."""
-    return shutil.disk_usage(folder).free
+    """What a program that is not the system's may still write there, also where the folder is still to be made.
+
+    Raises OSError.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(there).free
 
 
 class Space:
