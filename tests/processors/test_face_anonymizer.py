@@ -204,7 +204,7 @@ def test_a_face_that_was_filled_in_gets_a_larger_cover() -> None:
     ],
 )
 def test_settings_too_weak_or_wrong_are_refused(key: str, value: object) -> None:
-    with pytest.raises(OptionError, match=f"face-anonymizer-{key}"):
+    with pytest.raises(OptionError, match=f"face_anonymizer_{key}"):
         build(FaceAnonymizerOptions, {f"face_anonymizer_{key}": value})
 
 

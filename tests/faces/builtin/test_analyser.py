@@ -126,16 +126,16 @@ def choose(**groups: Options) -> Callable[[type[Options]], Any]:
 
 
 @pytest.mark.parametrize(
-    ("options", "flag"),
+    ("options", "named"),
     [
-        (DetectorOptions(model="retinaface"), "--face-detector-model retinaface"),
-        (LandmarkerOptions(model="peppa_wutz"), "--face-landmarker-model peppa_wutz"),
+        (DetectorOptions(model="retinaface"), "face_detector_model retinaface"),
+        (LandmarkerOptions(model="peppa_wutz"), "face_landmarker_model peppa_wutz"),
     ],
 )
 def test_a_named_model_that_cannot_be_run_is_refused(
-    analyser: BuiltinAnalyser, options: Options, flag: str
+    analyser: BuiltinAnalyser, options: Options, named: str
 ) -> None:
-    with pytest.raises(OptionError, match=flag):
+    with pytest.raises(OptionError, match=named):
         make_analyser(analyser.store, analyser.runtime, choose(a=options))
 
 
