@@ -68,6 +68,22 @@ def test_nobody_suffers_for_the_item_of_another() -> None:
     assert together.do(7) == 14
 
 
+def test_what_concerns_all_is_not_tried_again_for_each() -> None:
+    work = Doubler()
+    work.go_on.clear()
+    together = Together(work, common=(ValueError,))
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(together.do, 0)
+        assert work.begun.wait(30)
+        others = [pool.submit(together.do, number) for number in (-1, 5, 6)]
+        while len(together._waiting) < 3:
+            time.sleep(0.001)
+        work.go_on.set()
+        assert first.result(30) == 0
+        assert all(isinstance(other.exception(30), ValueError) for other in others)
+    assert [len(items) for items in work.asked] == [1, 3]
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(-5, 50), max_size=60), st.integers(1, 8))
 def test_everybody_gets_what_belongs_to_them(numbers: list[int], most: int) -> None:

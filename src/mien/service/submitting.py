@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from mien.errors import AssetInUse, AssetMissing, JobError, JobExists
+from mien.errors import AssetInUse, AssetMissing, DatabaseUnavailable, JobError, JobExists
 from mien.jobs import states
 from mien.jobs.codec import encode
 from mien.jobs.database import Also, DatabaseStore
@@ -88,7 +88,7 @@ class Submissions:
 
     @cached_property
     def _together(self) -> Together[tuple[NewJob, Caller], JobRow]:
-        return Together(self._insert_all)
+        return Together(self._insert_all, common=(DatabaseUnavailable,))
 
     def _insert_all(self, wanted: Sequence[tuple[NewJob, Caller]]) -> list[JobRow]:
         """Store jobs that came at the same time: those of one caller in one transaction."""

@@ -29,11 +29,20 @@ class Together(Generic[A, B]):
     ``work`` gets items in the order in which they came and returns one result for each. When it raises, each item of
     that go is done once more alone, so that nobody suffers for the item of another. There is no thread for this: one
     of those who wait does the work for all, and nobody waits where nobody else is there.
+
+    Errors of the kinds ``common`` are nobody's own, such as that of a database that is away: everybody of that go gets
+    them, or each would wait for it once more, one after the other.
     """
 
-    def __init__(self, work: Callable[[Sequence[A]], Sequence[B]], most: int = MOST) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[A]], Sequence[B]],
+        most: int = MOST,
+        common: tuple[type[Exception], ...] = (),
+    ) -> None:
         self._work = work
         self._most = most
+        self._common = common
         self._lock = threading.Lock()
         self._waiting: deque[_Wish[A, B]] = deque()
         self._busy = False
@@ -77,9 +86,10 @@ class Together(Generic[A, B]):
         try:
             for wish, result in zip(wishes, self._work([wish.item for wish in wishes]), strict=True):
                 wish.result = result
-        except Exception as error:
-            if len(wishes) == 1:
-                wishes[0].error = error
+        except Exception as error:  # given to whom it belongs, and raised there
+            if len(wishes) > 1 and not isinstance(error, self._common):
+                for wish in wishes:
+                    self._fulfil([wish])
                 return
             for wish in wishes:
-                self._fulfil([wish])
+                wish.error = error
