@@ -2,11 +2,15 @@ import threading
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from mien.db import open_database
-from mien.db.tables import metadata
+from mien.db import Database, open_database
+from mien.db.database import _engine
+from mien.db.migrate import _alone, _config
+from mien.db.tables import idempotency, metadata
 from mien.errors import DatabaseUnavailable
 
 
@@ -50,3 +54,19 @@ def test_the_tables_of_a_later_version_are_left_alone(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(DatabaseUnavailable, match="later version of mien"):
         open_database(url)
+
+
+def test_what_an_earlier_version_kept_is_still_there(empty_url: str) -> None:
+    database = Database(empty_url, _engine(empty_url, 5))
+    with _alone(database) as connection:
+        command.upgrade(_config(connection), "0001")
+        words = "'ann', 'key', 'print', 'job', 1.0, 2.0"
+        connection.exec_driver_sql(
+            f"INSERT INTO idempotency (owner, key, fingerprint, job, created_at, locked_until) VALUES ({words})"
+        )
+    database.close()
+    database = open_database(empty_url)
+    with database.read() as connection:
+        row = connection.execute(sa.select(idempotency)).one()
+    assert (row.owner, row.fingerprint, row.holder) == ("ann", "print", "")
+    database.close()

@@ -98,7 +98,6 @@ def upgrade() -> None:
         sa.Column("job", sa.Text(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("locked_until", sa.Double(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("owner", "key"),
     )
     op.create_table(

@@ -1,4 +1,4 @@
-"""What processes tell each other of ComfyUI instances.
+"""Who does a request with an Idempotency-Key, and what processes tell each other of ComfyUI instances.
 
 Revision ID: 0002
 Revises: 0001
@@ -12,7 +12,9 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Add the column, and make the table."""
+    # Requests under way have no holder that could renew their lock; it ends by itself.
+    op.add_column("idempotency", sa.Column("holder", sa.Text(), nullable=False, server_default=""))
     op.create_table(
         "comfy_faults",
         sa.Column("instance", sa.Text(), nullable=False),
