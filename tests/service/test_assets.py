@@ -172,21 +172,6 @@ def test_what_is_hostile_or_broken_is_refused_and_leaves_nothing(
     database.close()
 
 
-def test_a_marker_on_the_border_of_two_blocks_is_seen(
-    assets: Assets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.service import polyglots
-
-    monkeypatch.setattr(polyglots, "_BLOCK", 16)
-    for gap in range(16):
-        with pytest.raises(UnsafeInput):
-            assets.add_stream([picture() + b"\0" * gap + b"<!doctype html>"], "ann", "a.png")
-
-
-def test_an_end_record_of_nothing_is_no_archive(assets: Assets) -> None:
-    assert assets.add_stream([picture() + b"PK\x05\x06" + b"\0" * 18], "ann", "a.png").kind == "image"
-
-
 def test_files_over_the_limits_are_refused(
     database: Database, storage: Chain, tmp_path: Path, clip: Path, objects: Objects
 ) -> None:
