@@ -38,7 +38,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 class ServiceSettings(BaseModel):
     """Everything that the service needs to know beyond what ``Settings`` says of its engine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # where it listens and what it keeps
     host: str = Field("127.0.0.1", description="Address to listen on.")
