@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Frame: TypeAlias = NDArray[np.uint8]
+# Words, so that what only knows of pictures does not have to load what calculates with them.
+Frame: TypeAlias = "NDArray[np.uint8]"
 """H×W×3 uint8, BGR."""
 
-Mask: TypeAlias = NDArray[np.float32]
+Mask: TypeAlias = "NDArray[np.float32]"
 """H×W float32, 0 (outside) to 1 (inside)."""
 
-Points: TypeAlias = NDArray[np.float32]
+Points: TypeAlias = "NDArray[np.float32]"
 """N×2 (x, y) or N×3 (x, y, z) float32, pixels of the frame."""
 
 MediaKind: TypeAlias = Literal["image", "video", "audio"]

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from mien.errors import OptionError, ProviderError, UnsupportedMedia
@@ -91,9 +89,3 @@ def test_wrong_values_are_refused() -> None:
         encoders.choose("mp4", "divx")
     with pytest.raises(OptionError, match="not an audio encoder"):
         encoders.choose_audio("mp4", "divx")
-
-
-def test_output_names() -> None:
-    assert encoders.container_of(Path("A.MP4")) == "mp4"
-    with pytest.raises(OptionError, match=r"\.mp4, \.m4v, \.mov, \.mkv, \.webm, \.avi"):
-        encoders.container_of(Path("a.xyz"))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mien.errors import CorruptMedia, MediaTooLarge, OptionError, OutputNotWritable, UnsupportedMedia
-from mien.media.images import OUTPUT_FORMATS, Picture, read_image, write_image
+from mien.media.images import Picture, read_image, write_image
+from mien.media.writable import OUTPUT_FORMATS
 from tests.media.clips import make_clip
 from tests.media.pictures import PROFILE, cmyk_jpeg, exif_with, png, tiff_with_orientation
 from tests.media.test_orientation import STORED

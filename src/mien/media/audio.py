@@ -21,6 +21,7 @@ from av.filter import Graph
 from mien.errors import CorruptMedia, OptionError, UnsupportedMedia
 from mien.media import encoders
 from mien.media.container import fraction, input_errors
+from mien.media.writable import CONTAINERS
 
 AudioMode = Literal["copy", "replace", "none"]
 
@@ -94,7 +95,7 @@ def require_audio(container: InputContainer, path: Path) -> AudioStream:
 def can_copy(stream: AudioStream, container: str, audio: AudioPlan) -> bool:
     """Whether the packets of a stream can go into a container as they are."""
     codec = stream.codec_context.codec.canonical_name
-    if audio.volume != 100 or codec not in encoders.CONTAINERS[container].audio:
+    if audio.volume != 100 or codec not in CONTAINERS[container].audio:
         return False
     return audio.encoder is None or Codec(audio.encoder, "w").canonical_name == codec
 

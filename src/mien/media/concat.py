@@ -19,10 +19,10 @@ from av.container import InputContainer, OutputContainer
 from mien.errors import OutputError
 from mien.media.atomic import Finish, replacing
 from mien.media.container import fraction, input_errors, muxing_errors, open_input, video_stream
-from mien.media.encoders import CONTAINERS, container_of
 from mien.media.index import timestamp
 from mien.media.join import MAX_AVI_RATE, decoding_times, muxer_options
 from mien.media.stale import remove_stale
+from mien.media.writable import CONTAINERS, container_of
 
 _FINEST: Final = 1_000_000
 """Ticks a second beyond which times are rounded."""

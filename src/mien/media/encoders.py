@@ -12,16 +12,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import av.error
-import cv2
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 from av.codec.context import CodecContext
 
 from mien.errors import OptionError, ProviderError, UnsupportedMedia
+from mien.media.writable import CONTAINERS
 
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
@@ -86,6 +85,8 @@ def _repeatable() -> Mapping[str, str]:
     Its AVX-512 code for macroblock trees gives other results each time at some widths (848 and 854, not 1280;
     measured), so it is kept to AVX2 on processors that have both.
     """
+    import cv2
+
     return {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_CPU_AVX512F) else {}
 
 
@@ -171,50 +172,7 @@ _AUDIO: Final[dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A kind of output file: FFmpeg's muxer, and the codecs that players expect in it, the preferred
-    ones first.
-    """
-
-    muxer: str
-    video: tuple[str, ...]
-    audio: tuple[str, ...]
-
-
-CONTAINERS: Final[dict[str, Container]] = {
-    "mp4": Container("mp4", ("h264", "hevc", "av1", "vp9"), ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")),
-    "m4v": Container("mp4", ("h264", "hevc"), ("aac", "ac3", "eac3", "alac")),
-    "mov": Container(
-        "mov",
-        ("h264", "hevc", "prores"),
-        ("aac", "alac", "mp3", "ac3", "eac3", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_s16be", "pcm_s24be"),
-    ),
-    "mkv": Container(
-        "matroska",
-        ("h264", "hevc", "vp9", "av1", "ffv1", "prores"),
-        (
-            "aac", "opus", "flac", "mp3", "ac3", "eac3", "vorbis", "dts", "truehd", "alac", "mp2",
-            "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le",
-        ),
-    ),
-    "webm": Container("webm", ("vp9", "av1"), ("opus", "vorbis")),
-    "avi": Container("avi", ("h264", "ffv1", "rawvideo"), ("mp3", "ac3", "pcm_s16le", "mp2")),
-}  # fmt: skip
-"""Extensions of videos that can be written."""
-
 _ALPHA: Final = {"webm": "libvpx-vp9", "mkv": "libvpx-vp9", "mov": "prores_ks"}
-
-
-def container_of(path: Path) -> str:
-    """The key of CONTAINERS for an output name; raises OptionError with the list of extensions when
-    there is none.
-    """
-    name = path.suffix.lower().lstrip(".")
-    if name not in CONTAINERS:
-        known = ", ".join(f".{extension}" for extension in CONTAINERS)
-        raise OptionError(f"{path.name} is not a name for a video; use one of {known}.")
-    return name
 
 
 def available() -> tuple[EncoderInfo, ...]:

@@ -25,19 +25,8 @@ from mien.media.headers import Header, parse_header, read_bytes, still_png, with
 from mien.media.orientation import Orientation
 from mien.media.probe import MAX_PIXELS, check_pixels
 from mien.media.sniff import describe, sniff
+from mien.media.writable import output_format
 from mien.types import Frame
-
-OUTPUT_FORMATS: Final = {
-    "jpg": "jpeg",
-    "jpeg": "jpeg",
-    "png": "png",
-    "webp": "webp",
-    "tif": "tiff",
-    "tiff": "tiff",
-    "bmp": "bmp",
-    "avif": "avif",
-}
-"""Extensions of pictures that can be written, with their format."""
 
 # What is changed in the bytes before OpenCV sees them.
 _PREPARED: Final[dict[str, Callable[[bytes], bytes]]] = {
@@ -171,17 +160,6 @@ def encode_image(
     xmp = metadata.xmp_packet(tags) if tags else None
     blocks = metadata.Metadata(picture.icc, picture.exif, xmp)
     return metadata.add(_encode(np.ascontiguousarray(pixels), format, quality, blocks), format, blocks)
-
-
-def output_format(path: Path) -> str:
-    """The picture format of an output name; raises OptionError with the list of extensions when
-    there is none.
-    """
-    found = OUTPUT_FORMATS.get(path.suffix.lower().lstrip("."))
-    if found is None:
-        known = ", ".join(f".{extension}" for extension in OUTPUT_FORMATS)
-        raise OptionError(f"{path.name} is not a name for a picture; use one of {known}.")
-    return found
 
 
 def _decode(data: bytes, path: Path) -> NDArray[Any]:

@@ -21,10 +21,10 @@ from mien.media import audio as sound
 from mien.media.atomic import Finish, replacing
 from mien.media.audio import AudioPlan, Track, Window
 from mien.media.container import fraction, input_errors, muxing_errors, open_input
-from mien.media.encoders import CONTAINERS, container_of
 from mien.media.index import read_index
-from mien.media.probe import alpha_decoder
 from mien.media.segment import Segment
+from mien.media.streams import alpha_decoder
+from mien.media.writable import CONTAINERS, container_of
 
 _PART_DEMUXERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,nut"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import cv2
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,12 @@ class Orientation:
 
     def apply(self, image: NDArray[Any]) -> NDArray[Any]:
         """The upright picture: contiguous, a copy unless nothing has to be done."""
-        turn = _TURNS.get(self)
-        if turn is not None:
-            return cv2.rotate(image, turn)
+        import cv2
+
+        if self.transpose and self.flip_x != self.flip_y:
+            return cv2.rotate(
+                image, cv2.ROTATE_90_CLOCKWISE if self.flip_x else cv2.ROTATE_90_COUNTERCLOCKWISE
+            )
         if self.transpose:
             image = cv2.transpose(image)
         if self.flip_x or self.flip_y:
@@ -49,12 +52,6 @@ class Orientation:
 
 
 UPRIGHT: Final = Orientation()
-
-_TURNS: Final = {
-    Orientation(True, True, False): cv2.ROTATE_90_CLOCKWISE,
-    Orientation(True, False, True): cv2.ROTATE_90_COUNTERCLOCKWISE,
-    Orientation(False, True, True): cv2.ROTATE_180,
-}
 
 # EXIF 2.3, tag 0x0112.
 _EXIF: Final = {

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import av
-import av.error
-import numpy as np
-from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
-
-from mien.errors import CorruptMedia, MediaTooLarge, UnsupportedMedia
-from mien.media.color import is_hdr
-from mien.media.container import fraction, input_errors, open_input, tags_of, video_stream
+from mien.errors import CorruptMedia, MediaTooLarge
 from mien.media.headers import read_header
-from mien.media.index import FrameIndex, read_index
-from mien.media.orientation import UPRIGHT, Orientation, from_display_matrix
-from mien.media.sniff import Sniffed, mislabelled, sniff
-from mien.types import AudioInfo, ColorTags, MediaInfo, VideoInfo
+from mien.media.sniff import mislabelled, sniff
+from mien.types import MediaInfo
 
 MAX_PIXELS: Final = 120_000_000
 """Largest picture or frame that is opened when the caller sets no limit: ``Settings.max_pixels``."""
@@ -35,15 +22,15 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS, max_frames: int | None = 
     has more than ``max_pixels``, or a video more than ``max_frames``, of which no more are counted.
     """
     sniffed = sniff(path)
-    if sniffed.kind == "image":
-        header = read_header(path, sniffed.format)
-        check_pixels(path, header.width, header.height, max_pixels)
-        width, height = header.orientation.size(header.width, header.height)
-        return MediaInfo("image", sniffed.format, width, height, 0.0)
-    with open_input(path, sniffed) as container:
-        if sniffed.kind == "audio" or not container.streams.video:
-            return _audio_info(container, path, sniffed)
-        return _video_info(container, path, sniffed, max_pixels, max_frames)
+    if sniffed.kind != "image":
+        # Only here, since a process that is given pictures only need not load FFmpeg.
+        from mien.media.streams import stream_info
+
+        return stream_info(path, sniffed, max_pixels, max_frames)
+    header = read_header(path, sniffed.format)
+    check_pixels(path, header.width, header.height, max_pixels)
+    width, height = header.orientation.size(header.width, header.height)
+    return MediaInfo("image", sniffed.format, width, height, 0.0)
 
 
 def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -55,117 +42,6 @@ def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
             f"{path} has {width}×{height} pixels, more than the limit of {max_pixels}; "
             "make it smaller or raise max_pixels."
         )
-
-
-def orientation_of(frame: VideoFrame) -> Orientation:
-    """What makes a decoded frame upright, from its display matrix."""
-    # What iterating over it yields differs between versions of PyAV; looking up does not.
-    blocks: Any = frame.side_data
-    try:
-        data = blocks[SideDataType.DISPLAYMATRIX]
-    except KeyError:
-        return UPRIGHT
-    return from_display_matrix([int(n) for n in np.frombuffer(bytes(data)[:36], np.int32)])
-
-
-def color_of(frame: VideoFrame) -> ColorTags:
-    """The colour description that a decoded frame carries."""
-    full = {1: False, 2: True}.get(int(frame.color_range))
-    return ColorTags(int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc), full)
-
-
-def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
-    """Decode the first frame that can be decoded; raises CorruptMedia when there is none."""
-    with input_errors(path):
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                continue
-            if frames:
-                return frames[0]
-    raise CorruptMedia(f"{path} holds no frame that can be decoded.")
-
-
-def sample_aspect_of(frame: VideoFrame, stream: VideoStream, orientation: Orientation) -> Fraction:
-    """Width of a pixel divided by its height, in the upright picture; 1 when unknown."""
-    aspect = fraction(stream.sample_aspect_ratio) or fraction(stream.codec_context.sample_aspect_ratio)
-    aspect = aspect or Fraction(1)
-    return 1 / aspect if orientation.transpose else aspect
-
-
-def alpha_decoder(stream: VideoStream) -> str | None:
-    """Name of the decoder that keeps the alpha of VP8 and VP9 streams, which FFmpeg's own decoders drop."""
-    tags = {key.lower(): value for key, value in stream.metadata.items()}
-    if tags.get("alpha_mode") == "1":
-        return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
-    return None
-
-
-def _video_info(
-    container: InputContainer, path: Path, sniffed: Sniffed, max_pixels: int, max_frames: int | None
-) -> MediaInfo:
-    stream = video_stream(container, path)
-    context = stream.codec_context
-    check_pixels(path, context.width, context.height, max_pixels)
-    frame = first_frame(container, stream, path)
-    check_pixels(path, frame.width, frame.height, max_pixels)
-    orientation = orientation_of(frame)
-    width, height = orientation.size(frame.width, frame.height)
-    color = color_of(frame)
-    index = read_index(path, sniffed, most=max_frames)
-    rate = _rate(stream, index)
-    video = VideoInfo(
-        codec=context.codec.canonical_name,
-        width=width,
-        height=height,
-        rate=rate,
-        time_base=index.time_base,
-        start_pts=index.times[0],
-        frame_count=len(index.times),
-        pixel_format=frame.format.name,
-        rotation=orientation.rotation,
-        sample_aspect=sample_aspect_of(frame, stream, orientation),
-        color=color,
-        bit_depth=max(component.bits for component in frame.format.components),
-        has_alpha=alpha_decoder(stream) is not None or _has_alpha(frame),
-        is_hdr=is_hdr(color),
-        is_interlaced=frame.interlaced_frame,
-    )
-    duration = float((index.times[-1] - index.times[0]) * index.time_base + 1 / rate)
-    audio, tags = _first_audio(container), tags_of(container)
-    return MediaInfo("video", sniffed.format, width, height, duration, video, audio, tags)
-
-
-def _rate(stream: VideoStream, index: FrameIndex) -> Fraction:
-    """Frames per second: what the container says, else counted."""
-    rate = fraction(stream.average_rate) or fraction(stream.guessed_rate)
-    if not 0 < rate <= 1000:
-        span = (index.times[-1] - index.times[0]) * index.time_base
-        rate = (len(index.times) - 1) / span if span else Fraction(25)
-    return rate
-
-
-def _has_alpha(frame: VideoFrame) -> bool:
-    return any(component.is_alpha for component in frame.format.components)
-
-
-def _audio_info(container: InputContainer, path: Path, sniffed: Sniffed) -> MediaInfo:
-    audio = _first_audio(container)
-    if audio is None:
-        raise UnsupportedMedia(f"{path} has neither a video nor an audio stream.")
-    duration = (container.duration or 0) / 1_000_000
-    # Ogg keeps its tags with the stream.
-    tags = {**tags_of(container.streams.audio[0]), **tags_of(container)}
-    return MediaInfo("audio", sniffed.format, 0, 0, duration, None, audio, tags)
-
-
-def _first_audio(container: InputContainer) -> AudioInfo | None:
-    for stream in container.streams.audio:
-        if stream.codec_context is not None:
-            context = stream.codec_context
-            return AudioInfo(context.codec.canonical_name, context.sample_rate or 0, context.channels)
-    return None
 
 
 __all__ = ["MAX_PIXELS", "mislabelled", "probe"]

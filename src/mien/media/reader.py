@@ -24,7 +24,8 @@ from mien.media.container import input_errors, open_input, video_stream
 from mien.media.convert import Deinterlacer, FrameConverter
 from mien.media.index import timestamp
 from mien.media.orientation import Orientation
-from mien.media.probe import MAX_PIXELS, alpha_decoder, orientation_of, probe
+from mien.media.probe import MAX_PIXELS, probe
+from mien.media.streams import alpha_decoder, orientation_of
 from mien.types import ColorTags, Frame, MediaInfo, VideoInfo
 
 HdrMode = Literal["tonemap", "refuse"]

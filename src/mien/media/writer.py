@@ -21,6 +21,7 @@ from mien.errors import MienError, OptionError
 from mien.media import color, encoders
 from mien.media.container import muxing_errors
 from mien.media.convert import SCALER_MATRIX
+from mien.media.writable import CONTAINERS, container_of
 from mien.types import ColorTags, Frame
 
 
@@ -30,7 +31,7 @@ class VideoSpec:
 
     ``width`` and ``height`` are those of the pictures that are written; formats with halved chroma lose
     the last column or row of an odd size. ``rate`` is only nominal: the times of the frames are what
-    counts. ``container`` is the kind of the finished file (a key of ``encoders.CONTAINERS``), also
+    counts. ``container`` is the kind of the finished file (a key of ``writable.CONTAINERS``), also
     while its parts are written. ``color`` is what ``VideoReader.color`` says, open values are filled in
     by height. ``tags`` are stored in the file.
     """
@@ -178,7 +179,7 @@ class VideoWriter:
         suffix = self.path.suffix.lower()
         if suffix in _MUXERS:
             return _MUXERS[suffix]
-        return encoders.CONTAINERS[encoders.container_of(self.path)].muxer
+        return CONTAINERS[container_of(self.path)].muxer
 
     def _options(self) -> dict[str, str]:
         if self._muxer() not in ("mp4", "mov"):

@@ -173,7 +173,7 @@ def _as_png(made: Made, format: str, tags: Mapping[str, str], finish: Finish | N
 
 def _mark_video(made: Made, format: str, tags: Mapping[str, str], finish: Finish | None) -> bool:
     from mien.media.concat import concat
-    from mien.media.encoders import CONTAINERS
+    from mien.media.writable import CONTAINERS
 
     if made.output.suffix.lower().lstrip(".") not in CONTAINERS:
         return False

@@ -214,8 +214,7 @@ def output_kind(output: Path) -> tuple[MediaKind, str]:
 
 
 def _endings() -> Mapping[MediaKind, Mapping[str, str]]:
-    from mien.media.encoders import CONTAINERS
-    from mien.media.images import OUTPUT_FORMATS
+    from mien.media.writable import CONTAINERS, OUTPUT_FORMATS
 
     return {"image": OUTPUT_FORMATS, "video": {name: name for name in CONTAINERS}}
 

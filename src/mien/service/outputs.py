@@ -8,8 +8,7 @@ from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from mien.errors import Forbidden, UnsupportedMedia
-from mien.media.encoders import CONTAINERS
-from mien.media.images import OUTPUT_FORMATS
+from mien.media.writable import CONTAINERS, OUTPUT_FORMATS
 from mien.safety.marking import UNMARKED_FORMATS
 from mien.service.names import safe_name
 from mien.service.requests import OutputRequest
