@@ -370,35 +370,6 @@ def test_a_worker_takes_up_nothing_while_its_disk_is_full(quick: Workplace) -> N
     assert (row.status, row.tries, row.fence) == ("completed", 1, 1)
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_a_full_worker_leaves_a_job_to_others(quick: Workplace, begun: bool) -> None:
-    row = quick.submit(STEP)
-    until_dispatched(quick)
-    if begun:  # by a worker that died
-        quick.store.change(row.id, lambda job: states.begin(job, "dead"))
-    space = Space(quick.settings, lambda folder: 0)
-    told: list[str] = []
-    runs = Runs(
-        quick.store,
-        quick.events,
-        quick.settings,
-        {},
-        quick.settings.data_folder(),
-        "test",
-        quick.jobs.watch,
-        check_space=space.check,
-        patience=0,
-        on_error=lambda job, error: told.append(f"{job}: {type(error).__name__}"),
-    )
-    assert runs.run(row.id, 1) == "queued"
-    left = quick.store.row(row.id)
-    assert (left.status, left.dispatched, left.dispatch, left.tries) == ("queued", False, 2, 0)
-    assert left.not_before is not None
-    assert [attempt.outcome for attempt in left.job.attempts] == (["lost"] if begun else [])
-    assert told == ["job_1: DiskFull"]
-    assert runs.run(row.id, 1) == "stale"
-
-
 def make_repair(place: Workplace) -> Any:
     from mien.service.repair import Repair
 
