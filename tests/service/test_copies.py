@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from mien.errors import StorageError, StorageMissing
+from mien.service import copies as module
 from mien.service.copies import LocalCopies
 from mien.storage import Opened
 
@@ -85,6 +88,47 @@ def test_another_process_sees_what_is_in_use(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed on Windows")
+def test_a_copy_that_goes_while_it_is_opened_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, lock = content(1), module._share
+    made: list[object] = []
+
+    def removed_first(file: IO[bytes]) -> None:
+        if not made:
+            path = tmp_path / f"{sha(data)}.png"
+            # Whoever made it has its temporary name still.
+            os.link(path, tmp_path / ".other.part")
+            path.unlink()
+        made.append(file)
+        lock(file)
+
+    monkeypatch.setattr(module, "_share", removed_first)
+    with LocalCopies(tmp_path, 5000).use(sha(data), "png", lambda: opened(data)) as path:
+        assert path.read_bytes() == data
+    assert len(made) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed on Windows")
+def test_who_comes_late_to_remove_a_copy_leaves_the_one_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, claim = content(1), module._claim
+    copies = LocalCopies(tmp_path, 5000)
+    path = tmp_path / f"{sha(data)}.png"
+    path.write_bytes(b"old")
+
+    def replaced_first(file: IO[bytes], at: Path) -> bool:
+        path.unlink()
+        path.write_bytes(data)
+        return claim(file, at)
+
+    monkeypatch.setattr(module, "_claim", replaced_first)
+    copies.forget(sha(data))
+    assert path.read_bytes() == data
+
+
 def test_many_threads_share_one_copy_under_pressure(tmp_path: Path) -> None:
     copies = LocalCopies(tmp_path, 1200)
     failures: list[BaseException] = []
@@ -102,13 +146,15 @@ def test_many_threads_share_one_copy_under_pressure(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert failures == []
 
 
 def test_what_a_crash_left_goes_after_a_day(tmp_path: Path) -> None:
     (tmp_path / ".old.part").write_bytes(b"x")
     (tmp_path / ".new.part").write_bytes(b"x")
+    (tmp_path / ".whole.part").write_bytes(b"x")
     os.utime(tmp_path / ".old.part", (1, 1))
+    os.utime(tmp_path / ".whole.part", (time.time(), 0))  # about to get its name
     LocalCopies(tmp_path, 0).trim()
-    assert [path.name for path in tmp_path.iterdir()] == [".new.part"]
+    assert {path.name for path in tmp_path.iterdir()} == {".new.part", ".whole.part"}

@@ -79,7 +79,8 @@ class LocalCopies:
             with suppress(OSError):
                 status = path.stat()
                 if path.name.endswith(_UNFINISHED):
-                    if time.time() - status.st_mtime > _ABANDONED:
+                    # A copy that is about to get its name has its modification time of 0 already.
+                    if time.time() - max(status.st_mtime, status.st_atime) > _ABANDONED:
                         path.unlink()
                 else:
                     found.append((status.st_atime, status.st_size, path))
@@ -99,8 +100,8 @@ class LocalCopies:
                 continue
             with file:
                 _share(file)
-                # It may have been removed between opening and locking.
-                if os.fstat(file.fileno()).st_nlink:
+                # It may have been removed between opening and locking, and another copy have taken its place.
+                if _is_at(file, path):
                     self._touch(path)
                     yield
                     return
@@ -137,7 +138,7 @@ class LocalCopies:
     def _remove(self, path: Path) -> bool:
         try:
             with path.open("rb") as file:
-                if not _claim(file):
+                if not _claim(file, path):
                     return False
                 path.unlink()
         except OSError:
@@ -159,12 +160,20 @@ class LocalCopies:
             os.utime(path, (time.time(), 0))
 
 
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether the open file is the one that has that path now; links to it elsewhere do not count."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 if os.name == "nt":  # pragma: no cover
 
     def _share(file: IO[bytes]) -> None:
         """Open files cannot be removed on Windows."""
 
-    def _claim(file: IO[bytes]) -> bool:
+    def _claim(file: IO[bytes], path: Path) -> bool:
         file.close()
         return True
 
@@ -175,10 +184,10 @@ else:
         """Say that the file is in use; the system takes that back when the process dies."""
         fcntl.flock(file, fcntl.LOCK_SH)
 
-    def _claim(file: IO[bytes]) -> bool:
-        """Whether nobody uses the file."""
+    def _claim(file: IO[bytes], path: Path) -> bool:
+        """Whether nobody uses the file, and it is still the one at that path, so that removing removes no other."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-        return True
+        return _is_at(file, path)
