@@ -80,8 +80,9 @@ def test_a_hundred_runs_end_once_each_although_an_instance_dies(
         moved = [told for told in submitted.values() if len({one.url for one in told}) > 1]
         assert moved
         assert all(told[-1].url == lasting.url for told in moved)
+        # What a probe counted before the last runs ended is true no longer; the next one tells.
+        until(lambda: states(found) == ["faulty", "ready"])
         (status,) = as_json(found.status())
-        assert [instance["state"] for instance in status["instances"]] == ["faulty", "ready"]
         assert "cannot be reached" in status["instances"][0]["fault"]
         json.dumps(status)
         assert not lasting.life.prompts.history()
@@ -127,20 +128,13 @@ def test_another_clients_prompts_count(comfy: FakeComfyUI, quick: ComfySettings,
 def test_a_dead_worker_is_noticed_and_its_prompts_go_elsewhere(
     two: tuple[FakeComfyUI, FakeComfyUI], quick: ComfySettings, tmp_path: Path
 ) -> None:
-    two[0].faults.worker_dead = two[1].faults.worker_dead = True
+    stalled, lasting = two  # of two with as much to do, the first is asked first
+    stalled.faults.worker_dead = True
     told: list[Submission] = []
-    with (
-        environments(quick, *two, stalled_seconds=0.2, fault_seconds=600.0) as found,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        run = pool.submit(
-            found.run, "comfyui", steps(), into=tmp_path, job_id="job", on_submitted=told.append
-        )
-        until(lambda: told)
-        stalled = next(fake for fake in two if fake.url == told[0].url)
-        next(fake for fake in two if fake.url != told[0].url).faults.worker_dead = False
-        assert len(run.result(60).outputs) == 1
-        assert told[-1].url != stalled.url
+    with environments(quick, *two, stalled_seconds=1.0, fault_seconds=600.0) as found:
+        result = found.run("comfyui", steps(), into=tmp_path, job_id="job", on_submitted=told.append)
+        assert len(result.outputs) == 1
+        assert [one.url for one in told] == [stalled.url, lasting.url]
         faults = {one.url: one.fault for one in found.status()[0].instances}
         assert "none runs; restart that instance" in (faults[stalled.url] or "")
         assert stalled.life.prompts.remaining() == 0
@@ -276,7 +270,7 @@ def test_a_run_goes_where_its_nodes_are(quick: ComfySettings, tmp_path: Path) ->
         assert [one.url for one in told] == [plain.url, able.url, able.url, able.url]
         (status,) = found.status()
         assert [one.lacks for one in status.instances] == [("Extra",), ()]
-        assert [one.state for one in status.instances] == ["ready", "ready"]
+        until(lambda: states(found) == ["ready", "ready"])
         # With the able one gone, a run is told what is missing and does not wait for it.
         found.drain(able.url)
         with pytest.raises(WorkflowInvalid, match="node class Extra is not installed"):
@@ -298,4 +292,4 @@ def test_a_run_that_is_too_large_for_one_instance_goes_to_another(
         assert found.run("comfyui", graph, into=tmp_path, job_id="j", on_submitted=told.append).outputs
         assert [one.url for one in told] == [small_one.url, small_one.url, large_one.url]
         assert len({one.attempt for one in told}) == 3
-        assert states(found) == ["ready", "ready"]
+        until(lambda: states(found) == ["ready", "ready"])

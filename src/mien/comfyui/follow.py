@@ -32,6 +32,10 @@ class Left(Canceled):
     """Nobody follows the run any more; it goes on, and whoever resumes it finds it."""
 
 
+class GivenUp(ComfyLost):
+    """The instance is not going to begin the run, which was taken back."""
+
+
 class Stuck(TimedOut):
     """A run took too long and could not be stopped."""
 
@@ -134,7 +138,7 @@ class Follower:
         if self._running_since is None:
             reason = self._watch.give_up() if self._watch.give_up else None
             if reason is not None:
-                self._begin_stop(ComfyLost(reason))
+                self._begin_stop(GivenUp(reason))
             elif now - self._began > settings.start_seconds:
                 self._begin_stop(self._timed_out(f"did not start it within {settings.start_seconds:.0f} s"))
         elif now - self._running_since > settings.run_seconds:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from mien.comfyui import outputs as found
 from mien.comfyui.api import Api, Missing, Queue, Unclear
 from mien.comfyui.check import check_size
-from mien.comfyui.follow import Follower, GiveUp, Leaving, Left, OnProgress, Watch
+from mien.comfyui.follow import Follower, GivenUp, GiveUp, Leaving, Left, OnProgress, Watch
 from mien.comfyui.graph import Graph, Upload, for_attempt
 from mien.comfyui.listener import Listener, fresh_client_id
 from mien.comfyui.outputs import Output
@@ -114,9 +114,9 @@ class ComfyInstance:
                     raise
                 freed = True
                 self.api.free()
-            except ComfyLost:
+            except ComfyLost as error:
                 lost += 1
-                if lost > self._settings.retries or (give_up is not None and give_up() is not None):
+                if lost > self._settings.retries or isinstance(error, GivenUp):
                     raise
                 self.api.forget()
             resume, attempt = None, attempt + 1
