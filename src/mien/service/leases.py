@@ -26,7 +26,7 @@ from mien.service.events import Events, EventType
 from mien.service.lease_queue import LeaseQueue
 from mien.service.retrying import lost
 from mien.service.settings import ServiceSettings
-from mien.service.stages import due_step, is_last, place_of
+from mien.service.stages import due_step, is_last, numbered, place_of
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
@@ -170,7 +170,7 @@ class Leases:
         before = [record for record in row.results if record.get("step") != index]
         done = {**(row.external.get(REPORTED) or {}), str(index): _hash(token)}
         kept: dict[str, Any] = {
-            "results": [{**record, "index": number} for number, record in enumerate([*before, *results])],
+            "results": numbered([*before, *results]),
             "external": {**row.external, **external, REPORTED: done},
         }
         if not is_last(row.job, index):

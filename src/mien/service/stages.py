@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mien.jobs import states
@@ -55,6 +55,12 @@ def last_results(row: JobRow) -> list[dict[str, Any]]:
     """The records of the last step that made something, the first of which is the result."""
     last = max((int(record.get("step", 0)) for record in row.results), default=_NONE)
     return [dict(record) for record in row.results if record.get("step", 0) == last]
+
+
+def numbered(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Records of results in the order of their steps, also where a step was done again after later ones."""
+    ordered = sorted(records, key=lambda record: int(record.get("step", 0)))
+    return [{**record, "index": number} for number, record in enumerate(ordered)]
 
 
 def inputs_of(job: Job, index: int) -> set[str]:

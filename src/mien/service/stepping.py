@@ -17,6 +17,7 @@ from mien.service.outputs import Known, named_output
 from mien.service.requests import OutputRequest
 from mien.service.running import WrongQueue
 from mien.service.scratch import RESULT, Inputs, Keeps, lost_results
+from mien.service.stages import numbered
 from mien.service.steps import (
     COMFYUI,
     StepDone,
@@ -70,7 +71,7 @@ class Steps:
 
         if lost:
             results = [record for record in attempt.row.results if record["step"] not in lost]
-            attempt.change(forget, results=results)
+            attempt.change(forget, results=numbered(results))
 
     def _step(self, attempt: Attempt, index: int, folder: Path) -> None:
         attempt.change(
@@ -129,7 +130,7 @@ class Steps:
             lambda job: states.finish_step(job, index, finished),
             *told,
             ("step", {"index": index, "status": "completed"}),
-            results=[{**record, "index": number} for number, record in enumerate([*before, *records])],
+            results=numbered([*before, *records]),
         )
 
 
