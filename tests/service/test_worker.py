@@ -21,9 +21,7 @@ from mien.errors import (
     StorageError,
 )
 from mien.jobs import states
-from mien.jobs.dispatcher import task_id
 from mien.service.retrying import _PAUSES
-from mien.service.running import Runs
 from mien.service.space import Space
 from mien.service.steps import StepTask
 from tests.postgres import Server
@@ -344,19 +342,6 @@ def test_a_result_that_is_gone_is_made_again(quick: Workplace, gate: Gate) -> No
     assert [record["step"] for record in row.results] == [0, 1]
 
 
-def test_a_job_that_the_engine_forgot_is_handed_over_again(place: Workplace, gate: Gate) -> None:
-    row = place.submit(STEP)
-    place.engine.forget([task_id(row)])
-    place.jobs.start("all")
-    place.submit(STEP, id="job_2")
-    place.wait("job_2")
-    assert place.store.row("job_1").status == "queued"
-    repair = make_repair(place)
-    assert repair.redispatch(quiet_for=-1) == 1
-    assert place.wait().status == "completed"
-    assert repair.redispatch(quiet_for=-1) == 0
-
-
 def test_a_worker_takes_up_nothing_while_its_disk_is_full(quick: Workplace) -> None:
     free = [0]
     quick.jobs.space = Space(quick.settings, lambda folder: free[0])
@@ -368,14 +353,6 @@ def test_a_worker_takes_up_nothing_while_its_disk_is_full(quick: Workplace) -> N
     free[0] = 10**12
     row = quick.wait()
     assert (row.status, row.tries, row.fence) == ("completed", 1, 1)
-
-
-def make_repair(place: Workplace) -> Any:
-    from mien.service.repair import Repair
-
-    folder = place.settings.data_folder()
-    runs = Runs(place.store, place.events, place.settings, {}, folder, "test", place.jobs.watch)
-    return Repair(place.store, place.engine, runs)
 
 
 def test_there_is_one_worker_in_a_process_and_any_number_that_hand_over(

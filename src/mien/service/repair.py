@@ -53,11 +53,12 @@ class Repair:
 
     def fail_overdue(self) -> int:
         """End jobs that were not begun in time; returns how many."""
-        rows = self._overdue()
-        for row in rows:
-            with suppress(JobError, JobMissing):
+        count = 0
+        for row in self._overdue():
+            with suppress(JobError, JobMissing):  # it was begun in this moment
                 self.runs.fail_waiting(row, overdue())
-        return len(rows)
+                count += 1
+        return count
 
     def _driven(self, quiet_for: float) -> list[JobRow]:
         import sqlalchemy as sa
