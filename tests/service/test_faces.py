@@ -13,7 +13,7 @@ from mien.jobs.job import Job, JobStep, now
 from mien.jobs.rows import NewJob
 from mien.media.images import read_image
 from mien.service.assets import Assets
-from mien.service.composing import open_jobs, option_keys
+from mien.service.composing import open_jobs
 from mien.service.events import Events
 from mien.service.faces import FaceSteps
 from mien.service.settings import ServiceSettings
@@ -126,12 +126,3 @@ def test_a_face_is_swapped_by_a_job(builtin_store: ModelStore, tmp_path: Path) -
     with assets.local_copy(record["asset"], "") as path:
         assert read_image(path).pixels.shape[:2] == (record["height"], record["width"])
     database.close()
-
-
-def test_the_keys_of_all_options_are_known(tmp_path: Path) -> None:
-    from tests.pipeline.fakes import fake_engine
-
-    with fake_engine(tmp_path) as engine:
-        assert {"content_policy", "consent_ref", "inverter_strength", "output_image_scale"} <= option_keys(
-            engine
-        )
