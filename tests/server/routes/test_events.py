@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import pytest
 
+from mien.errors import DatabaseUnavailable
+from mien.jobs.database import DatabaseStore
 from tests.server.served import Served, code_of
 
 INVERT = {"processors": ["inverter"]}
@@ -76,6 +80,25 @@ def test_a_board_sees_every_change_of_its_owner(working: Served) -> None:
                 assert data["results"]
                 assert data["steps"] == []
                 break
+
+
+def test_a_board_hears_later_what_could_not_be_read(working: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, away = DatabaseStore.rows, threading.Event()
+
+    def read_rows(self: DatabaseStore, *args: Any) -> Any:
+        if away.is_set():
+            raise DatabaseUnavailable("The database is away.")
+        return rows(self, *args)
+
+    monkeypatch.setattr(DatabaseStore, "rows", read_rows)
+    with working.client.stream("GET", "events", timeout=60) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 2000"
+        away.set()
+        job = working.submit(**INVERT, target=working.upload())
+        working.wait(job["id"])
+        away.clear()
+        assert next(data["status"] for _, data, _ in events(lines) if data["id"] == job["id"]) == "completed"
 
 
 def test_the_log_tells_it_in_lines(working: Served) -> None:

@@ -73,10 +73,12 @@ class Board {
   }
 
   async load(more = false): Promise<void> {
+    const before = this.known;
     try {
       const page = await calls.jobs({ limit: "50", ...(more && this.cursor ? { cursor: this.cursor } : {}) });
-      const read = Object.fromEntries(page.jobs.map((job) => [job.id, job]));
-      this.known = { ...this.known, ...read };
+      // What was heard of a job meanwhile is newer than the answer.
+      const read = page.jobs.filter((job) => this.known[job.id] === before[job.id]);
+      this.known = { ...this.known, ...Object.fromEntries(read.map((job) => [job.id, job])) };
       if (more || !this.loaded) this.cursor = page.next_cursor ?? null;
       this.batches = (await calls.batches()).batches;
     } catch (error) {

@@ -32,6 +32,8 @@ HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment is sent."""
 LOOK: Final = 5.0
 """Seconds after which streams look for news although nobody told them of any."""
+AGAIN: Final = 1.0
+"""Seconds until a database that was away is asked for jobs again."""
 RETRY: Final = "retry: 2000\n\n"
 _SENT = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _EVENT: Final = {
@@ -150,16 +152,18 @@ async def _board(service: Service, threads: Threads, owner: str, watch: Subscrip
         rows = service.store.rows(ids, owner)
         return [light_job(service, row).model_dump(mode="json") for row in rows]
 
+    untold: set[str] = set()
     while True:
-        ids = await watch.changed(HEARTBEAT)
+        ids = untold | await watch.changed(AGAIN if untold else HEARTBEAT)
         if not ids:
             yield ": still here\n\n"
             continue
         try:
-            for job in await threads.ask(partial(load, ids)):
-                yield message("job", job)
+            found, untold = await threads.ask(partial(load, ids)), set()
         except DatabaseUnavailable:
-            continue
+            found, untold = [], ids
+        for job in found:
+            yield message("job", job)
 
 
 @router.get(
