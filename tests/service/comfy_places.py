@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,22 +168,30 @@ def comfy_settings(folder: Path, *urls: str, **more: Any) -> ComfySettings:
     return ComfySettings(**{**QUICK, "urls": urls, "workflows_dir": workflows, **more})
 
 
-def make_service(folder: Path, comfy: ComfySettings, **given: Any) -> Service:
-    """A service on SQLite with stand-ins for the face engine."""
+def make_service(
+    folder: Path, comfy: ComfySettings, processors: Mapping[str, Any] | None = PROCESSORS, **given: Any
+) -> Service:
+    """A service on SQLite with stand-ins for the face engine; ``processors`` None: the real ones."""
     settings = ServiceSettings(data_dir=folder, **{"shutdown_seconds": 1, **given})
     storage = open_storage(StorageSettings(local_path=folder / "storage"))
     engine_settings = Settings(cache_dir=folder / "cache", offline=True, threads=1)
     log = open_log(settings, io.StringIO())
     return Service(
-        settings, engine_settings, open_database(settings.database()), storage, log, _engine, comfy
+        settings,
+        engine_settings,
+        open_database(settings.database()),
+        storage,
+        log,
+        partial(_engine, processors),
+        comfy,
     )
 
 
-def _engine(settings: Settings) -> Any:
+def _engine(processors: Mapping[str, Any] | None, settings: Settings) -> Any:
     from mien.pipeline.engine import Engine
 
     analyser = FakeAnalyser()
-    return Engine(settings, processors=PROCESSORS, make_analyser=lambda *_: analyser)
+    return Engine(settings, processors=processors, make_analyser=lambda *_: analyser)
 
 
 def main(folder: str, urls: list[str], **given: Any) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from mien.service.settings import ServiceSettings
 from mien.storage import Chain, StorageSettings, open_storage
 from tests.media.clips import make_clip
 from tests.media.pictures import png
+
+if TYPE_CHECKING:
+    from mien.service.service import Service
 
 
 @pytest.fixture
@@ -33,6 +37,16 @@ def assets(database: Database, storage: Chain, settings: ServiceSettings) -> Ass
 def objects(tmp_path: Path) -> Callable[[], list[Path]]:
     """All files of the storage."""
     return lambda: [path for path in (tmp_path / "storage").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[Service]:
+    """A whole service on SQLite with stand-ins for the face engine, whose jobs nobody runs."""
+    from mien.comfyui import ComfySettings
+    from tests.service.comfy_places import make_service
+
+    with make_service(tmp_path, ComfySettings()) as service:
+        yield service
 
 
 @pytest.fixture
