@@ -73,12 +73,11 @@ class Watch:
                 attempt.stop("handed_back")
 
     def close(self) -> None:
-        """End the thread."""
+        """Hand all runs back, and end the thread as soon as there is none."""
         self.hand_back()
         with self._lock:
             self._lock.notify_all()
             thread = self._thread
-            self._thread = None
         if thread is not None:
             thread.join(5)
 
@@ -87,6 +86,7 @@ class Watch:
             with self._lock:
                 self._lock.wait_for(lambda: self._attempts or self._closing)
                 if self._closing and not self._attempts:
+                    self._thread = None  # the next run begins another one
                     return
                 attempts = tuple(self._attempts)
             with suppress(DatabaseUnavailable):  # the runs find out themselves
