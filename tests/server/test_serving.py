@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import pytest
+import websockets.sync.client
 
 from mien.server import serving
 from mien.server.serving import AddressRefused, address_of, listen
@@ -102,19 +103,84 @@ def test_a_client_that_sends_no_request_is_let_go(monkeypatch: pytest.MonkeyPatc
         assert client.get("/slow").text == "done"
 
 
+def test_a_websocket_may_be_quiet_for_longer_than_the_head_of_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.3)
+    with _served_here() as (port, _), websockets.sync.client.connect(f"ws://127.0.0.1:{port}/echo") as socket:
+        time.sleep(1)
+        socket.send("there")
+        assert socket.recv(PATIENCE) == "there"
+
+
+_BEGUN = b"POST /size HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"GET /", b"a" * 1000),
+        (_BEGUN + b"X-Long: ", b"a" * 1000),
+        (_BEGUN, b"X-Many: a\r\n" * 100),
+        (_BEGUN, b"X-" + b"a" * 1000),
+        (b"", b"\r\n" * 500),
+        (_BEGUN + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a" * 1000),
+        (_BEGUN + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Many: a\r\n" * 100),
+    ],
+    ids=["address", "one header", "headers", "a name", "empty lines", "size of a piece", "trailers"],
+)
+def test_a_head_without_end_is_refused_before_it_fills_the_memory(begun: bytes, more: bytes) -> None:
+    with _served_here() as (port, _), socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(begun)
+        answer = _flooded(sock, more, 10 * serving.HEAD_BYTES)
+    assert answer is None or answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_head_of_the_allowed_size_and_large_bodies_are_taken() -> None:
+    with _served_here() as (_, client):
+        long = {"X-Long": "a" * (serving.HEAD_BYTES // 2)}
+        for content in (b"a" * (2 << 20), iter([b"a" * 5000] * 300)):
+            assert client.post("/size", headers=long, content=content).json() > 1 << 20
+
+
+def _flooded(sock: socket.socket, more: bytes, most: int) -> bytes | None:
+    """What a server answers to bytes without end; None when it cut the connection."""
+    sock.settimeout(0.01)
+    sent = 0
+    while sent < most:
+        try:
+            sock.sendall(more)
+            sent += len(more)
+            with suppress(TimeoutError):
+                return sock.recv(1000)
+        except OSError:
+            return None
+    raise AssertionError(f"{sent} bytes were taken")
+
+
 @contextmanager
 def _served_here() -> Iterator[tuple[int, httpx2.Client]]:
     """The protocol of the server in a thread, over an app with one slow route."""
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.responses import PlainTextResponse
-    from starlette.routing import Route
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, PlainTextResponse
+    from starlette.routing import Route, WebSocketRoute
+    from starlette.websockets import WebSocket
 
     def slow(request: object) -> PlainTextResponse:
         time.sleep(0.8)  # longer than a client may take for the head of a request
         return PlainTextResponse("done")
 
-    app = Starlette(routes=[Route("/slow", slow)])
+    async def size(request: Request) -> JSONResponse:
+        return JSONResponse(len(await request.body()))
+
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+
+    routes = [Route("/slow", slow), Route("/size", size, methods=["POST"]), WebSocketRoute("/echo", echo)]
+    app = Starlette(routes=routes)
     config = uvicorn.Config(app, http=serving.Protocol, log_config=None, lifespan="off")
     ready = threading.Event()
     server = serving.Server(config, ready.set, lambda: None)

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mien.errors import MienError
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 HEAD_SECONDS: Final = 20.0
 """Time in which the head of a request has to come."""
+HEAD_BYTES: Final = 64 << 10
+"""Largest head of a request, and largest piece of one that is still to be understood."""
 KEEP_ALIVE: Final = 30
 """Seconds for which a connection without requests is kept."""
 LONGEST_END: Final = 10.0
@@ -141,12 +143,15 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-class Protocol(H11Protocol):
-    """uvicorn's protocol; a client that does not send the head of a request in time is let go."""
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol with a limit for heads in time and size: its parser keeps whatever comes, however slowly."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._kept = 0
+        self._pending = 0
+        self._is_websocket = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -155,16 +160,60 @@ class Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
+        self._pending += len(data)
         super().data_received(data)
-        if self._has_request():
+        if self._pending > HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(_TOO_LARGE)
+        if self._has_request() or self._is_websocket:
             self._stop_timer()
         elif self._head_timer is None:
             self._await_head()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._kept = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address was read."""
+        self._keep(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header was read, before the body or behind it."""
+        self._keep(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head was read."""
+        self._pending = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body was read."""
+        self._pending = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request was read."""
+        self._pending = 0
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is no longer one of requests."""
+        self._is_websocket = True
+        super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._stop_timer()
         super().connection_lost(exc)
+
+    def _keep(self, count: int) -> None:
+        self._pending = 0
+        self._kept += count
+        if self._kept > HEAD_BYTES:
+            raise ValueError(_TOO_LARGE)  # which the parser takes for a request that is none
 
     def _has_request(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -181,6 +230,9 @@ class Protocol(H11Protocol):
         self._head_timer = None
         if not self._has_request() and not self.transport.is_closing():
             self.transport.close()
+
+
+_TOO_LARGE: Final = "The head of the request is too large."
 
 
 def _reason(error: OSError, host: str, port: int) -> str:
