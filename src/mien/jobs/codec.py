@@ -22,19 +22,12 @@ OWN = "mien"
 
 def encode(job: Job) -> bytes:
     """The content of a job file."""
-    data: dict[str, Any] = {
-        "version": job.version,
-        "date_created": job.created,
-        "date_updated": job.updated,
-        "steps": [_step_data(step) for step in job.steps],
-        **job.extra,
-    }
-    own = _own(
-        attempts=[asdict(attempt) for attempt in job.attempts],
-        failure=job.failure and asdict(job.failure),
-        delivered=job.delivered,
-    )
-    return json.dumps({**data, **own}, indent=4).encode()
+    return json.dumps(_data(job), indent=4).encode()
+
+
+def to_line(job: Job) -> str:
+    """The same in one line, as rows of a database hold it; ``decode`` reads both."""
+    return json.dumps(_data(job))
 
 
 def decode(id: str, status: Status, content: bytes) -> Job:
@@ -60,6 +53,22 @@ def decode(id: str, status: Status, content: bytes) -> Job:
 
 _JOB_KEYS = ("version", "date_created", "date_updated", "steps", OWN)
 _STEP_KEYS = ("args", "status", OWN)
+
+
+def _data(job: Job) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "version": job.version,
+        "date_created": job.created,
+        "date_updated": job.updated,
+        "steps": [_step_data(step) for step in job.steps],
+        **job.extra,
+    }
+    own = _own(
+        attempts=[asdict(attempt) for attempt in job.attempts],
+        failure=job.failure and asdict(job.failure),
+        delivered=job.delivered,
+    )
+    return {**data, **own}
 
 
 def _own(**values: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mien.db import Database
@@ -18,11 +19,11 @@ from mien.errors import DatabaseUnavailable, JobBusy, JobError, JobExists, JobUn
 from mien.jobs import states
 from mien.jobs.job import Failure, Job, Status, now
 from mien.jobs.queries import CLI, JobQueries, missing
-from mien.jobs.rows import JobRow, NewJob, again, columns_of, row_of, values_of
+from mien.jobs.rows import JobRow, NewJob, again, columns_of, new_row, row_of, values_of
 from mien.jobs.states import Change
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, RowMapping
+    from sqlalchemy import ColumnElement, Connection, Insert, RowMapping, Select
 
 LEASE = 30.0
 """Seconds for which a run of a command holds its job without a sign of life."""
@@ -110,21 +111,20 @@ class DatabaseStore(JobQueries):
         self, new: Sequence[NewJob], also: Callable[[Connection], None] | None = None
     ) -> tuple[JobRow, ...]:
         """Store new jobs in one transaction, with what ``also`` does in it; raises JobExists."""
-        import sqlalchemy as sa
         from sqlalchemy.exc import IntegrityError
 
-        from mien.db.tables import jobs
-
+        values = [values_of(item) for item in new]
         try:
             with self.database.begin() as connection:
-                # In one statement, but for the rows that come back in any order.
-                statement = sa.insert(jobs).returning(*jobs.c)
-                found = connection.execute(statement, [values_of(item) for item in new]).mappings().all()
+                connection.execute(_insertion(), _without_blanks(values))
+                found = connection.execute(_numbers(), {"ids": [item.job.id for item in new]})
+                numbers = {row.id: row.seq for row in found}
                 if also is not None:
                     also(connection)
         except IntegrityError:
             raise JobExists(f"There is a job {new[0].job.id} already.") from None
-        return tuple(sorted((row_of(row) for row in found), key=lambda row: row.seq))
+        rows = (new_row(item, numbers[item.job.id], own) for item, own in zip(new, values, strict=True))
+        return tuple(sorted(rows, key=lambda row: row.seq))
 
     def change(
         self,
@@ -278,6 +278,35 @@ class DatabaseClaim:
         """Change the job; raises JobBusy when another run has taken it over."""
         self.job = self._store.change(self.job.id, change, fence=self._fence).job
         return self.job
+
+
+@cache
+def _insertion() -> Insert:
+    """One row, sent for each job without waiting for the one before: a statement with all rows, which could return
+    their numbers, is another one for each count of them, and is read anew each time.
+
+    Made once, because to put a statement together takes longer than to send it.
+    """
+    import sqlalchemy as sa
+
+    from mien.db.tables import jobs
+
+    return sa.insert(jobs).inline()
+
+
+@cache
+def _numbers() -> Select[tuple[str, int]]:
+    import sqlalchemy as sa
+
+    from mien.db.tables import jobs
+
+    return sa.select(jobs.c.id, jobs.c.seq).where(jobs.c.id.in_(sa.bindparam("ids", expanding=True)))
+
+
+def _without_blanks(values: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Without the columns that all rows leave empty: the time for a statement grows with each."""
+    used = {name for row in values for name, value in row.items() if value is not None}
+    return [{name: value for name, value in row.items() if name in used} for row in values]
 
 
 def _locked(connection: Connection, id: str, owner: str | None = None) -> RowMapping:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mien.jobs.codec import decode, encode
+from mien.jobs.codec import decode, to_line
 from mien.jobs.job import Attempt, Job, Status
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class JobRow:
         return self.status in ENDED
 
 
+_OWN = [item.name for item in fields(NewJob) if item.name not in ("job", "request")]
+_FRESH = {"dispatches": 0, "tries": 0}
+"""Columns that the database fills in."""
 _PLAIN = [item.name for item in fields(JobRow) if item.name not in ("job", "results", "request", "external")]
 
 
@@ -104,9 +107,8 @@ def row_of(found: RowMapping) -> JobRow:
 def values_of(new: NewJob) -> dict[str, Any]:
     """The columns of a new job."""
     moment = time.time()
-    own = {item.name: getattr(new, item.name) for item in fields(new) if item.name not in ("job", "request")}
     return {
-        **own,
+        **{name: getattr(new, name) for name in _OWN},
         **columns_of(new.job),
         "id": new.job.id,
         "request": dict(new.request),
@@ -117,12 +119,19 @@ def values_of(new: NewJob) -> dict[str, Any]:
     }
 
 
+def new_row(new: NewJob, seq: int, values: Mapping[str, Any]) -> JobRow:
+    """The row of a job that was stored a moment ago with these values of ``values_of``."""
+    known: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
+    known |= {"seq": seq, **_FRESH}
+    return JobRow(job=new.job, results=(), external={}, request=values["request"], **known)
+
+
 def columns_of(job: Job) -> dict[str, Any]:
     """The columns that say again what the job says, so that it can be found and listed by them."""
     first, last = (job.attempts[0], job.attempts[-1]) if job.attempts else (None, None)
     return {
         "status": job.status,
-        "content": encode(job).decode(),
+        "content": to_line(job),
         "failure": job.failure and asdict(job.failure),
         "fence": job.fence,
         "worker": last and last.worker,

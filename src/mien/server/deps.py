@@ -32,7 +32,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.encoders import jsonable_encoder
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection, Request
 
@@ -92,16 +92,19 @@ Admin = Annotated[Caller, Depends(require("admin"))]
 class Once:
     """A request that is done once; see ``once``."""
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: Slot, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self.seed = slot.seed
         self.replayed = _replay(slot.answer) if slot.answer is not None else None
         self.kept: Answer | None = None
 
     def answer(
         self, content: BaseModel | Any, status: int = 200, headers: Mapping[str, str] | None = None
-    ) -> JSONResponse:
+    ) -> Response:
         """The answer to give now, and to every repetition of the request."""
         is_model = isinstance(content, BaseModel)
+        if is_model and not self._keeps:
+            return Response(content.model_dump_json(), status, headers, "application/json")
         body = content.model_dump(mode="json") if is_model else jsonable_encoder(content)
         self.kept = Answer(status, body, dict(headers or {}))
         return JSONResponse(self.kept.body, status, dict(headers or {}))
@@ -112,7 +115,7 @@ def once(request: Request, caller: Caller, body: BaseModel | Any) -> Iterator[On
     """Do a request with an Idempotency-Key once. Raises IdempotencyConflict, IdempotencyMismatch, OptionError."""
     key = request.headers.get("idempotency-key")
     if key is None:
-        yield Once(Slot(new_seed()))
+        yield Once(Slot(new_seed()), keeps=False)
         return
     kept = service_of(request).idempotency
     said = jsonable_encoder(body)

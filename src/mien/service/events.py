@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from mien.db import Database
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Insert
 
 EventType: TypeAlias = Literal["status", "step", "progress", "notice", "preview", "result"]
 
@@ -56,13 +57,9 @@ class Events:
         self, type: EventType, data: Mapping[str, Mapping[str, Any]], connection: Connection
     ) -> None:
         """Add an event to each of several jobs, in a transaction; then the caller calls ``tell``."""
-        import sqlalchemy as sa
-
-        from mien.db.tables import job_events
-
         moment = time.time()
         values = [{"job": job, "type": type, "data": dict(said), "at": moment} for job, said in data.items()]
-        connection.execute(sa.insert(job_events), values)
+        connection.execute(_insertion(), values)
 
     def tell(self) -> None:
         """Wake those of this process who wait."""
@@ -152,6 +149,16 @@ class Events:
         return [job for job, _ in found], max([after, *(id for _, id in found)])
 
 
+@cache
+def _insertion() -> Insert:
+    """Without the ids of what is new, which nobody asks for. Made once, to save time."""
+    import sqlalchemy as sa
+
+    from mien.db.tables import job_events
+
+    return sa.insert(job_events).inline()
+
+
 def _insert(connection: Connection, job: str, type: EventType, data: Mapping[str, Any]) -> None:
     import sqlalchemy as sa
 
@@ -161,4 +168,4 @@ def _insert(connection: Connection, job: str, type: EventType, data: Mapping[str
         old = (job_events.c.job == job, job_events.c.type == type)
         connection.execute(sa.delete(job_events).where(*old))
     values = {"job": job, "type": type, "data": dict(data), "at": time.time()}
-    connection.execute(sa.insert(job_events).values(**values))
+    connection.execute(_insertion(), values)

@@ -215,7 +215,7 @@ def fingerprint(method: str, path: str, body: Any) -> str:
 def new_seed(moment: float | None = None) -> str:
     """26 characters: the milliseconds since 1970, so that names sort by time, then 80 random bits."""
     number = int((time.time() if moment is None else moment) * 1000) << 80 | secrets.randbits(80)
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)])
 
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

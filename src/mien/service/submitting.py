@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mien.errors import AssetInUse, AssetMissing, DatabaseUnavailable, JobError, JobExists
 from mien.jobs import states
-from mien.jobs.codec import encode
+from mien.jobs.codec import to_line
 from mien.jobs.database import Also, DatabaseStore
 from mien.jobs.job import Job, JobStep, now
 from mien.jobs.rows import JobRow, NewJob
@@ -280,7 +280,7 @@ class Submissions:
         self.events.append(job.id, "status", _said(job), connection)
 
     def _hold(self, connection: Connection, jobs: Iterable[Job], owner: str) -> None:
-        wanted = {id for job in jobs for id in references(encode(job).decode())}
+        wanted = {id for job in jobs for id in references(to_line(job))}
         self.assets.hold(connection, wanted, owner)
 
     def _start_by(self, request: Mapping[str, Any]) -> float | None:

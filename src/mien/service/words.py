@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mien.errors import OptionError
@@ -19,7 +20,7 @@ def checked(
 
     What is wrong is noted, by the name of the option below ``field``.
     """
-    owners = {item.key: (group, item) for group in groups for item in declared(group)}
+    owners = _owners(tuple(groups))
     found: dict[str, Any] = {}
     for key, value in values.items():
         with problems.at(f"{field}.{key}"):
@@ -27,7 +28,7 @@ def checked(
                 check_keys({key: value}, groups)
             elif value is not None:
                 found[key] = _checked(*owners[key], value)
-    for group in groups:
+    for group in dict.fromkeys(owners[key][0] for key in found):
         own = {item.key: found[item.key] for item in declared(group) if item.key in found}
         if len(own) > 1:
             with problems.at(field):
@@ -44,6 +45,11 @@ def from_text(words: Sequence[str], item: Declared) -> Any:
         return _of_text(words[-1], item)
     parts = [part for word in words for part in word.replace(",", " ").split()]
     return [_of_text(part, item) for part in parts]
+
+
+@lru_cache(maxsize=8)
+def _owners(groups: tuple[type[Options], ...]) -> Mapping[str, tuple[type[Options], Declared]]:
+    return {item.key: (group, item) for group in groups for item in declared(group)}
 
 
 def _of_text(word: str, item: Declared) -> Any:
