@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ACTIVE: Final[tuple[Status, ...]] = ("drafted", "queued", "running")
 PAGE: Final = 200
 """Jobs that are looked at in one query."""
+_ID: Final = re.compile("batch_[0-9A-Za-z]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +136,16 @@ class Batches:
         most = self.submissions.settings.max_batch
         if total > most:
             raise InputError(f"The batch has {total} jobs; the service takes at most {most} in one.")
-        look, problems, checker = self.submissions.look(caller), Problems(), self.submissions.checker
+        look, checker = self.submissions.look(caller), self.submissions.checker
         found = []
         for (a, group), (b, target), (c, settings) in product(
             enumerate(sources), enumerate(request.targets), enumerate(request.settings)
         ):
             several = [group] if isinstance(group, str) else group
             wish = StepRequest(sources=several, target=target, **dict(settings))
-            step = checker.checked_step(wish, _place(a, b, c), (), request.consent_ref, look, problems)
-            problems.refuse()  # what is wrong with one job of a batch is wrong with many
+            wrong = Problems()
+            step = checker.checked_step(wish, _place(a, b, c), (), request.consent_ref, look, wrong)
+            _refuse(wrong, {f"sources.{a}.0": f"sources.{a}"} if isinstance(group, str) else {})
             found.append(step)
         checker.check_consent(found)
         return found
@@ -157,6 +160,13 @@ def _place(source: int, target: int, settings: int) -> Place:
         return f"targets.{target}" if name == "target" else f"settings.{settings}.{name}"
 
     return at
+
+
+def _refuse(wrong: Problems, names: Mapping[str, str]) -> None:
+    """Raise what is wrong with one job of a batch, since it is wrong with many; ``names`` are other words of fields."""
+    problems = Problems()
+    problems.take(wrong, lambda field: names.get(field, field))
+    problems.refuse()
 
 
 def counts_in(connection: Connection, id: str) -> dict[Status, int]:
@@ -195,7 +205,7 @@ def _row(found: RowMapping) -> BatchRow:
 def _cursor(text: str) -> tuple[float, str]:
     moment, dash, id = text.rpartition("-")
     try:
-        if dash:
+        if dash and _ID.fullmatch(id):
             return float(moment), id
     except ValueError:
         pass
