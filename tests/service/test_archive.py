@@ -12,7 +12,8 @@ import pytest
 
 from mien.errors import AssetMissing
 from mien.service.archive import Entry, entries, stream
-from mien.service.assets import Asset, Assets
+from mien.service.asset_rows import Asset
+from mien.service.assets import Assets
 from mien.service.intake import Media
 from mien.storage import Opened
 from tests.service.conftest import picture

@@ -28,7 +28,8 @@ from mien.errors import (
     UnsupportedMedia,
     UploadTooLarge,
 )
-from mien.service.assets import Asset, Assets, references
+from mien.service.asset_rows import Asset, references
+from mien.service.assets import Assets
 from mien.service.settings import ServiceSettings
 from mien.service.space import Space
 from mien.storage import Chain
@@ -219,30 +220,6 @@ def test_results_may_be_anything_and_live_as_long_as_their_job(assets: Assets, t
     assert assets.store_file(path, "ann", "all.zip", "result", soon).expires_at == later.expires_at
 
 
-def test_what_was_uploaded_stays_an_upload(assets: Assets, tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(picture())
-    assert assets.store_file(path, "ann", "r.png", "result").origin == "result"
-    assert (add(assets).origin, add(assets).name) == ("upload", "a.png")
-    again = assets.store_file(path, "ann", "r.png", "result")
-    assert (again.origin, again.name) == ("upload", "a.png")
-
-
-def test_pages_go_from_the_newest_to_the_oldest(assets: Assets) -> None:
-    ids = [add(assets, shade=shade).id for shade in range(5)]
-    add(assets, "bob", 9)
-    seen: list[str] = []
-    cursor = None
-    for _ in range(3):
-        page, cursor = assets.page("ann", cursor, 2)
-        seen += [asset.id for asset in page]
-    assert seen == ids[::-1]
-    assert cursor is None
-    for wrong in ("x", "1-2", "-", f"x-{ids[0]}"):
-        with pytest.raises(OptionError):
-            assets.page("ann", wrong)
-
-
 def insert_job(database: Database, id: str, status: str, content: str, owner: str = "ann") -> None:
     with database.begin() as connection:
         connection.execute(
@@ -266,32 +243,6 @@ def test_what_an_active_job_needs_is_not_deleted(
         connection.execute(sa.update(tables.jobs).where(tables.jobs.c.id == "job").values(status="failed"))
     assets.delete(id, "ann")
     assert objects() == []
-
-
-def test_to_hold_an_asset_lengthens_its_life(assets: Assets, database: Database) -> None:
-    asset = add(assets)
-    with database.begin() as connection:
-        connection.execute(sa.update(tables.assets).values(expires_at=time.time() + 5))
-    assets.touch(asset.id, "ann")
-    held = assets.get(asset.id, "ann").expires_at
-    assert held is not None
-    assert held > time.time() + 86400
-    with pytest.raises(AssetMissing), database.begin() as connection:
-        assets.hold(connection, [asset.id, "0" * 64], "ann")
-
-
-def test_jobs_with_the_same_asset_do_not_wait_for_each_other(assets: Assets, database: Database) -> None:
-    if database.is_sqlite:
-        pytest.skip("SQLite lets one transaction write at a time, whatever it writes")
-    id = add(assets).id
-    assets.touch(id, "ann")  # from now on its end is far enough away
-    ends = assets.get(id, "ann").expires_at
-    with database.begin() as first:
-        assets.hold(first, [id], "ann")
-        with database.begin() as second:
-            second.exec_driver_sql("SET LOCAL lock_timeout = '20s'")
-            assets.hold(second, [id], "ann")
-    assert assets.get(id, "ann").expires_at == ends
 
 
 def test_a_job_that_is_stored_beside_a_deletion_keeps_its_asset_or_is_refused(

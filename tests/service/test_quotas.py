@@ -8,7 +8,8 @@ import pytest
 
 from mien.db import Database
 from mien.errors import StorageQuotaExceeded
-from mien.service.assets import Asset, Assets
+from mien.service.asset_rows import Asset
+from mien.service.assets import Assets
 from mien.service.callers import Caller
 from mien.service.intake import measured
 from mien.service.keys import Keys

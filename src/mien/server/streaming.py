@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from mien.service.assets import Asset, Assets
+    from mien.service.asset_rows import Asset
+    from mien.service.assets import Assets
 
 Open = Callable[[int, int | None], Opened]
 """Opens a content from a byte up to another one, or to its end."""

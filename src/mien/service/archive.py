@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from mien.errors import AssetMissing
 from mien.jobs.rows import JobRow
-from mien.service.assets import Asset, Assets
+from mien.service.asset_rows import Asset
+from mien.service.assets import Assets
 from mien.service.names import distinct, safe_name
 
 

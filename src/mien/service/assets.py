@@ -7,23 +7,30 @@ has a file. An asset that a job needs that has not ended (drafted, queued or run
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 from mien.db import Database
-from mien.db.tables import assets, blobs, jobs
-from mien.errors import AssetInUse, AssetMissing, OptionError, StorageMissing, UploadTooLarge
-from mien.service.blobs import Blob, Blobs, insert_new
+from mien.db.tables import assets, blobs
+from mien.errors import AssetInUse, StorageMissing, UploadTooLarge
+from mien.service.asset_rows import (
+    Asset,
+    Origin,
+    belongs,
+    hold_rows,
+    is_needed,
+    missing,
+    page_of,
+    put_row,
+    select_assets,
+    to_asset,
+)
+from mien.service.blobs import Blob, Blobs
 from mien.service.copies import LocalCopies
 from mien.service.intake import (
-    Kind,
-    Media,
     Received,
     describe_result,
     examine,
@@ -35,54 +42,16 @@ from mien.service.intake import (
 )
 from mien.service.names import safe_name
 from mien.service.quotas import Quota
+from mien.service.requests import is_asset_id
 from mien.service.settings import ServiceSettings
 from mien.service.space import Space
 from mien.service.tracing import OFF, Tracing
 from mien.storage import Opened, Storage
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, RowMapping, Select
+    from sqlalchemy import Connection
 
     from mien.fetch import Fetcher
-
-Origin = Literal["upload", "fetch", "result"]
-
-ACTIVE: Final = ("drafted", "queued", "running")
-"""States of jobs that need their assets."""
-SLACK: Final = 3600.0
-"""Seconds for which an asset may be kept longer than settings say."""
-REFERENCE = re.compile(r"asset:([0-9a-f]{64})")
-"""How the arguments of a step name an asset."""
-
-_ID = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """One person's hold on a content. Moments are seconds since 1970."""
-
-    id: str
-    """SHA-256 of the content in hex digits."""
-    owner: str
-    name: str
-    """For people and for Content-Disposition; safe there, with the ending of what the content is."""
-    origin: Origin
-    size: int
-    media: Media
-    url: str
-    """Of the object in the storage; not for clients."""
-    created_at: float
-    expires_at: float | None
-
-    @property
-    def kind(self) -> Kind:
-        """image, video, audio, or file for results that are no media."""
-        return self.media.kind
-
-    @property
-    def content_type(self) -> str:
-        """The media type of the content, by the content."""
-        return self.media.content_type
 
 
 class Assets:
@@ -159,35 +128,35 @@ class Assets:
     def give(self, id: str, giver: str, owner: str) -> Asset:
         """Make an asset of one owner a result of another, without copying it. Raises AssetMissing."""
         with self._database.begin() as connection:
-            row = connection.execute(_select().where(_is(id, giver)).with_for_update()).mappings().first()
-            if row is None or not _ID.fullmatch(id):
-                raise _missing(id)
-            found = _asset(row)
+            row = (
+                connection.execute(select_assets().where(belongs(id, giver)).with_for_update())
+                .mappings()
+                .first()
+            )
+            if row is None or not is_asset_id(id):
+                raise missing(id)
+            found = to_asset(row)
             blob = Blob(found.id, found.url, found.size, found.media)
-            _put_row(connection, blob, owner, found.name, "result", time.time() + self._settings.retain_jobs)
-            return _asset(connection.execute(_select().where(_is(id, owner))).mappings().one())
+            put_row(connection, blob, owner, found.name, "result", time.time() + self._settings.retain_jobs)
+            return to_asset(connection.execute(select_assets().where(belongs(id, owner))).mappings().one())
 
     def get(self, id: str, owner: str | None) -> Asset:
         """One asset; ``owner`` None means anybody's. Raises AssetMissing."""
-        wanted = assets.c.id == id if owner is None else _is(id, owner)
+        wanted = assets.c.id == id if owner is None else belongs(id, owner)
         with self._database.read() as connection:
-            row = connection.execute(_select().where(wanted).limit(1)).mappings().first()
-        if row is None or not _ID.fullmatch(id):
-            raise _missing(id)
-        return _asset(row)
+            row = connection.execute(select_assets().where(wanted).limit(1)).mappings().first()
+        if row is None or not is_asset_id(id):
+            raise missing(id)
+        return to_asset(row)
 
     def page(self, owner: str, before: str | None = None, limit: int = 50) -> tuple[list[Asset], str | None]:
         """The newest assets first, and the cursor of the next page (None at the end). Raises OptionError for a cursor
         that is none.
         """
-        import sqlalchemy as sa
-
-        query = _select().where(assets.c.owner == owner)
-        if before is not None:
-            query = query.where(sa.tuple_(assets.c.created_at, assets.c.id) < _cursor(before))
-        query = query.order_by(assets.c.created_at.desc(), assets.c.id.desc()).limit(limit + 1)
         with self._database.read() as connection:
-            found = [_asset(row) for row in connection.execute(query).mappings()]
+            found = [
+                to_asset(row) for row in connection.execute(page_of(owner, before, limit + 1)).mappings()
+            ]
         last = found[limit - 1] if len(found) > limit else None
         return found[:limit], None if last is None else f"{last.created_at!r}-{last.id}"
 
@@ -200,7 +169,7 @@ class Assets:
         try:
             return self._storage.open(asset.url, start, end)
         except StorageMissing:
-            raise _missing(asset.id) from None
+            raise missing(asset.id) from None
 
     def sign(self, asset: Asset, seconds: int) -> str:
         """An address at which anybody can read the content for so long. Raises StorageRefused where there is none."""
@@ -243,22 +212,7 @@ class Assets:
 
         Raises AssetMissing.
         """
-        import sqlalchemy as sa
-
-        wanted = sorted(set(ids))
-        if not wanted:
-            return
-        found = connection.execute(_holding(), {"owner": owner, "wanted": wanted})
-        ends = {row.id: row.expires_at for row in found}
-        until = time.time() + self._settings.retain_assets
-        # A little more than is needed, so that not every job changes the row, for which others would have to wait.
-        later = until + min(self._settings.retain_assets * 0.05, SLACK)
-        # In one order, so that two jobs with the same assets do not wait for each other.
-        for id in wanted:
-            if id not in ends:
-                raise _missing(id)
-            if ends[id] is not None and ends[id] < until:
-                connection.execute(sa.update(assets).where(_is(id, owner)).values(expires_at=later))
+        hold_rows(connection, ids, owner, self._settings.retain_assets)
 
     def delete(self, id: str, owner: str) -> None:
         """Delete an asset, and its content when nobody else has it. Raises AssetMissing, AssetInUse."""
@@ -266,30 +220,23 @@ class Assets:
 
         with self._database.begin() as connection:
             self.blobs.lock(connection, id)
-            found = connection.execute(sa.select(assets.c.id).where(_is(id, owner)).with_for_update()).first()
+            found = connection.execute(
+                sa.select(assets.c.id).where(belongs(id, owner)).with_for_update()
+            ).first()
             if found is None:
-                raise _missing(id)
-            if self.is_in_use(connection, id, owner):
+                raise missing(id)
+            if is_needed(connection, id, owner):
                 raise AssetInUse(
                     f"The asset {id[:12]}… is needed by a job that has not ended; cancel that first."
                 )
             url = self.drop(connection, id, owner)
         self.finish_drop(id, url)
 
-    def is_in_use(self, connection: Connection, id: str, owner: str) -> bool:
-        """Whether a job that has not ended needs an asset."""
-        import sqlalchemy as sa
-
-        uses = sa.select(jobs.c.id).where(
-            jobs.c.owner == owner, jobs.c.status.in_(ACTIVE), jobs.c.content.contains(f"asset:{id}")
-        )
-        return connection.execute(uses.limit(1)).first() is not None
-
     def drop(self, connection: Connection, id: str, owner: str) -> str | None:
         """Remove a row, in the transaction of a caller that holds the blob's lock; ``finish_drop`` comes after it."""
         import sqlalchemy as sa
 
-        connection.execute(sa.delete(assets).where(_is(id, owner)))
+        connection.execute(sa.delete(assets).where(belongs(id, owner)))
         return self.blobs.release(connection, id)
 
     def finish_drop(self, id: str, url: str | None) -> None:
@@ -327,10 +274,12 @@ class Assets:
             self.quota.check_upload(owner, received.sha256, received.size)
 
         def use(connection: Connection, blob: Blob) -> Asset:
-            is_new = _put_row(connection, blob, owner, name, origin, expires_at)
+            is_new = put_row(connection, blob, owner, name, origin, expires_at)
             if is_new and not is_result:
                 self.quota.check_added(connection, owner, received.size)
-            return _asset(connection.execute(_select().where(_is(blob.sha256, owner))).mappings().one())
+            return to_asset(
+                connection.execute(select_assets().where(belongs(blob.sha256, owner))).mappings().one()
+            )
 
         return self.blobs.keep(received, media, name, use)
 
@@ -355,83 +304,3 @@ def fetch_settings(settings: ServiceSettings) -> Any:
             "max_pixels": settings.max_pixels,
         }
     )
-
-
-@cache
-def _holding() -> Select[Any]:
-    """Finds assets and locks them, in a way that keeps deletions away and nobody else. Made once, to save time."""
-    import sqlalchemy as sa
-
-    wanted = assets.c.id.in_(sa.bindparam("wanted", expanding=True))
-    own = sa.and_(assets.c.owner == sa.bindparam("owner"), wanted)
-    return sa.select(assets.c.id, assets.c.expires_at).where(own).with_for_update(read=True, key_share=True)
-
-
-def references(content: str) -> set[str]:
-    """The ids of all assets that a stored job names."""
-    return set(REFERENCE.findall(content))
-
-
-def _put_row(
-    connection: Connection, blob: Blob, owner: str, name: str, origin: Origin, expires_at: float | None
-) -> bool:
-    """Add a row, or let the one that is there live at least as long; what was uploaded once stays an upload.
-
-    False when there was one.
-    """
-    import sqlalchemy as sa
-
-    values = {
-        "id": blob.sha256,
-        "owner": owner,
-        "name": name,
-        "origin": origin,
-        "created_at": time.time(),
-        "expires_at": expires_at,
-    }
-    if insert_new(connection, assets, values):
-        return True
-    changes: dict[str, Any] = {
-        "expires_at": sa.case((assets.c.expires_at < expires_at, expires_at), else_=assets.c.expires_at)
-    }
-    if origin != "result":
-        changes |= {"name": name, "origin": origin}
-    connection.execute(sa.update(assets).where(_is(blob.sha256, owner)).values(**changes))
-    return False
-
-
-def _select() -> Select[Any]:
-    import sqlalchemy as sa
-
-    return sa.select(assets, blobs.c.url, blobs.c.size, blobs.c.media).join(
-        blobs, blobs.c.sha256 == assets.c.id
-    )
-
-
-def _is(id: str, owner: str) -> ColumnElement[bool]:
-    import sqlalchemy as sa
-
-    return sa.and_(assets.c.id == id, assets.c.owner == owner)
-
-
-def _asset(row: RowMapping) -> Asset:
-    values = {name: row[name] for name in ("id", "owner", "name", "origin", "size", "url")}
-    moments = {name: row[name] for name in ("created_at", "expires_at")}
-    return Asset(**values, **moments, media=Media(**row["media"]))
-
-
-def _missing(id: str) -> AssetMissing:
-    return AssetMissing(f"There is no asset {id[:64]!r}, or it is not yours, or it has expired.")
-
-
-def _cursor(text: str) -> tuple[float, str]:
-    moment, dash, id = text.rpartition("-")
-    try:
-        if dash and _ID.fullmatch(id):
-            return float(moment), id
-    except ValueError:
-        pass
-    raise OptionError("The cursor is none that was given out; leave it away to begin at the newest.")
-
-
-__all__: Sequence[str] = ("Asset", "Assets", "fetch_settings", "references")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mien.jobs.rows import JobRow
     from mien.models.store import ModelStore
     from mien.pipeline.engine import Engine
-    from mien.service.assets import Asset
+    from mien.service.asset_rows import Asset
 
 SIZE: Final = "benchmark_resolutions"
 CYCLES: Final = "benchmark_cycle_count"

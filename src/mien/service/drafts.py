@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mien.errors import JobBusy, JobError, NotFound
 from mien.jobs.job import Job, JobStep
 from mien.jobs.rows import JobRow
-from mien.service.assets import references
+from mien.service.asset_rows import references
 from mien.service.callers import Caller
 from mien.service.requests import StepFields, StepResult
 from mien.service.submitting import Submissions

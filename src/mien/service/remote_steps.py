@@ -29,7 +29,7 @@ from mien.service.steps import Adopts, StepDone, StepTask
 
 if TYPE_CHECKING:
     from mien.fetch import Fetcher
-    from mien.service.assets import Asset
+    from mien.service.asset_rows import Asset
 
 REMOTE: Final = "remote"
 """The environment of steps that the other engine does."""

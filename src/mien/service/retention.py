@@ -24,6 +24,7 @@ from mien.db.tables import (
 )
 from mien.jobs.queries import CLI
 from mien.jobs.rows import ENDED
+from mien.service.asset_rows import is_needed
 from mien.service.assets import Assets
 from mien.service.blobs import insert_new
 from mien.service.settings import ServiceSettings
@@ -153,7 +154,7 @@ class Retention:
             if row is None:
                 return False
             is_kept = row.origin == "result" and self._is_result(connection, id, owner)
-            if is_kept or self._assets.is_in_use(connection, id, owner):
+            if is_kept or is_needed(connection, id, owner):
                 later = self._clock() + 3600
                 connection.execute(sa.update(assets).where(*mine).values(expires_at=later))
                 return False

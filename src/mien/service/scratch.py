@@ -18,7 +18,7 @@ from mien.media.atomic import output_errors
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from mien.service.assets import Asset
+    from mien.service.asset_rows import Asset
 
 ASSET: Final = "asset:"
 STEP: Final = "step:"

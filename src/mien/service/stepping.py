@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 from mien.jobs import states
 from mien.jobs.job import Finished, Job, JobStep
 from mien.jobs.queries import PULL
-from mien.service.assets import Asset
+from mien.service.asset_rows import Asset
 from mien.service.attempt import Attempt
 from mien.service.lanes import PICTURES, VIDEOS
 from mien.service.outputs import Known, named_output

@@ -19,7 +19,8 @@ from mien.jobs.codec import to_line
 from mien.jobs.database import Also, DatabaseStore
 from mien.jobs.job import Job, JobStep, now
 from mien.jobs.rows import JobRow, NewJob
-from mien.service.assets import Asset, Assets, references
+from mien.service.asset_rows import Asset, references
+from mien.service.assets import Assets
 from mien.service.callers import Caller
 from mien.service.checking import Checker, Look
 from mien.service.events import Events

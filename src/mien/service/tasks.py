@@ -28,7 +28,7 @@ from mien.jobs.database import DatabaseStore
 from mien.jobs.failures import failure_of
 from mien.jobs.job import Job, JobStep
 from mien.jobs.rows import JobRow
-from mien.service.assets import Asset
+from mien.service.asset_rows import Asset
 from mien.service.callers import Caller
 from mien.service.leases import Leases
 from mien.service.problems import Problems

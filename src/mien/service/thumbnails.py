@@ -9,7 +9,7 @@ from mien.errors import CorruptMedia, OptionError, UnsupportedMedia
 
 if TYPE_CHECKING:
     from mien.media.images import Picture
-    from mien.service.assets import Asset
+    from mien.service.asset_rows import Asset
 
 SMALLEST: Final = 16
 LARGEST: Final = 2048

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from mien.db import Database
 from mien.db.tables import uploads
 from mien.errors import NotFound, StorageMissing, UploadIncomplete, UploadTooLarge
-from mien.service.assets import Asset, Assets
+from mien.service.asset_rows import Asset
+from mien.service.assets import Assets
 from mien.service.blobs import note_garbage
 from mien.service.intake import Received, in_mb
 from mien.service.names import safe_name

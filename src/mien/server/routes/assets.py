@@ -17,7 +17,7 @@ from mien.server.multipart import parse_form
 from mien.server.receiving import receive_file
 from mien.server.schemas import Asset, AssetFromUrl, AssetPage, Upload, UploadRequest
 from mien.server.streaming import FILE_ANSWERS, asset_file
-from mien.service.assets import Asset as Kept
+from mien.service.asset_rows import Asset as Kept
 from mien.service.callers import Caller
 from mien.service.intake import Received, measured
 from mien.service.service import Service
