@@ -325,29 +325,6 @@ def test_uploads_and_deletions_of_one_content_at_once_end_whole(
         assert b"".join(opened) == picture(7)
 
 
-def test_an_object_whose_upload_died_is_garbage_after_a_day(
-    assets: Assets, database: Database, storage: Chain, objects: Objects, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.service import blobs
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object) -> bool:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(blobs.Blobs, "_insert", die)
-        with pytest.raises(Killed):
-            add(assets)
-    assert len(objects()) == len(rows(database, tables.garbage)) == 1
-    assert assets.blobs.collect() == 0
-    with database.begin() as connection:
-        connection.execute(sa.update(tables.garbage).values(due_at=1))
-    assert assets.blobs.collect() == 1
-    assert objects() == rows(database, tables.garbage) == []
-
-
 def test_an_object_that_cannot_be_deleted_now_is_deleted_later(
     assets: Assets, database: Database, storage: Chain, objects: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,24 +343,6 @@ def test_an_object_that_cannot_be_deleted_now_is_deleted_later(
         connection.execute(sa.update(tables.garbage).values(due_at=1))
     assert assets.blobs.collect() == 1
     assert objects() == []
-
-
-def test_an_upload_is_not_taken_for_stored_when_its_object_was_swept(
-    assets: Assets, database: Database, storage: Chain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = storage.put_file
-
-    def slow(*args: Any) -> Any:
-        stored = real(*args)
-        with database.begin() as connection:
-            connection.execute(sa.update(tables.garbage).values(due_at=1))
-        assets.blobs.collect()
-        return stored
-
-    monkeypatch.setattr(storage, "put_file", slow)
-    with pytest.raises(StorageError, match="more than a day"):
-        add(assets)
-    assert rows(database, tables.blobs) == rows(database, tables.assets) == []
 
 
 def test_a_local_copy_is_the_content_with_a_time_that_never_changes(assets: Assets) -> None:
