@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av.error
 from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -28,15 +30,27 @@ def stream_info(path: Path, sniffed: Sniffed, max_pixels: int, max_frames: int |
     with open_input(path, sniffed) as container:
         if sniffed.kind == "audio" or not container.streams.video:
             return _audio_info(container, path, sniffed)
-        return _video_info(container, path, sniffed, max_pixels, max_frames)
+        video = _video_info(container, path, max_pixels)
+        audio, tags = _first_audio(container), tags_of(container)
+    # Once the first reading has let go of its frame and packets, which may be large.
+    index = read_index(path, sniffed, most=max_frames)
+    video = replace(
+        video,
+        rate=video.rate if 0 < video.rate <= 1000 else _counted_rate(index),
+        time_base=index.time_base,
+        start_pts=index.times[0],
+        frame_count=len(index.times),
+    )
+    duration = float((index.times[-1] - index.times[0]) * index.time_base + 1 / video.rate)
+    return MediaInfo("video", sniffed.format, video.width, video.height, duration, video, audio, tags)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """What makes a decoded frame upright, from its display matrix."""
-    # What iterating over it yields differs between versions of PyAV; looking up does not.
-    blocks: Any = frame.side_data
+    # Not frame.side_data: it and the frame refer to each other, so that both stay until garbage is collected.
+    blocks: Any = SideDataContainer
     try:
-        data = blocks[SideDataType.DISPLAYMATRIX]
+        data = blocks(frame)[SideDataType.DISPLAYMATRIX]
     except KeyError:
         return UPRIGHT
     return from_display_matrix(struct.unpack_from("9i", bytes(data)))
@@ -76,9 +90,8 @@ def alpha_decoder(stream: VideoStream) -> str | None:
     return None
 
 
-def _video_info(
-    container: InputContainer, path: Path, sniffed: Sniffed, max_pixels: int, max_frames: int | None
-) -> MediaInfo:
+def _video_info(container: InputContainer, path: Path, max_pixels: int) -> VideoInfo:
+    """What the first frame and the head say; the packets are still to be counted."""
     stream = video_stream(container, path)
     context = stream.codec_context
     check_pixels(path, context.width, context.height, max_pixels)
@@ -87,16 +100,14 @@ def _video_info(
     orientation = orientation_of(frame)
     width, height = orientation.size(frame.width, frame.height)
     color = color_of(frame)
-    index = read_index(path, sniffed, most=max_frames)
-    rate = _rate(stream, index)
-    video = VideoInfo(
+    return VideoInfo(
         codec=context.codec.canonical_name,
         width=width,
         height=height,
-        rate=rate,
-        time_base=index.time_base,
-        start_pts=index.times[0],
-        frame_count=len(index.times),
+        rate=fraction(stream.average_rate) or fraction(stream.guessed_rate),
+        time_base=fraction(stream.time_base),
+        start_pts=0,
+        frame_count=0,
         pixel_format=frame.format.name,
         rotation=orientation.rotation,
         sample_aspect=sample_aspect_of(frame, stream, orientation),
@@ -106,18 +117,12 @@ def _video_info(
         is_hdr=is_hdr(color),
         is_interlaced=frame.interlaced_frame,
     )
-    duration = float((index.times[-1] - index.times[0]) * index.time_base + 1 / rate)
-    audio, tags = _first_audio(container), tags_of(container)
-    return MediaInfo("video", sniffed.format, width, height, duration, video, audio, tags)
 
 
-def _rate(stream: VideoStream, index: FrameIndex) -> Fraction:
-    """Frames per second: what the container says, else counted."""
-    rate = fraction(stream.average_rate) or fraction(stream.guessed_rate)
-    if not 0 < rate <= 1000:
-        span = (index.times[-1] - index.times[0]) * index.time_base
-        rate = (len(index.times) - 1) / span if span else Fraction(25)
-    return rate
+def _counted_rate(index: FrameIndex) -> Fraction:
+    """Frames per second where the container says nothing of use."""
+    span = (index.times[-1] - index.times[0]) * index.time_base
+    return (len(index.times) - 1) / span if span else Fraction(25)
 
 
 def _has_alpha(frame: VideoFrame) -> bool:
