@@ -14,7 +14,6 @@ from mien.errors import OutputError, StorageError, StorageMissing, StorageRefuse
 from mien.media import formats
 from mien.media.atomic import replacing
 from mien.storage.base import (
-    CHUNK,
     HOUR,
     Announce,
     Item,
@@ -29,7 +28,7 @@ from mien.storage.base import (
 )
 
 READ: Final = 1 << 20
-"""Bytes that are read at a time; many may read at once."""
+"""Bytes that are read at a time; many may read at once, and more at a time is not faster."""
 
 
 class LocalStorage:
@@ -58,7 +57,7 @@ class LocalStorage:
         """Copy a file into the folder under a random key."""
         item = describe(path, filename)
         with path.open("rb") as file:
-            return self._put(iter(lambda: file.read(CHUNK), b""), item, announce)
+            return self._put(iter(lambda: file.read(READ), b""), item, announce)
 
     def put_stream(self, chunks: Iterable[bytes], item: Item) -> Stored:
         """Write bytes as they come under a random key."""
