@@ -20,10 +20,8 @@ import httpx2
 import pytest
 
 from mien.errors import Canceled, Forbidden, InputError, NoFace, RemoteFailed, TimedOut
-from mien.jobs.job import JobStep
 from mien.pipeline.progress import Cancel
 from mien.service.remote_engine import RemoteEngine
-from mien.service.remote_steps import is_possible
 from mien.service.settings import ServiceSettings
 from tests.server.served import face_png, served
 
@@ -205,19 +203,6 @@ def test_health_is_asked_for_now_and_then() -> None:
         assert not found.alive()
     assert len(engine.asked) == 2
     assert not remote("http://127.0.0.1:9").alive()
-
-
-def test_which_steps_another_engine_can_do() -> None:
-    step = {"source_paths": ["a"], "target_path": "b", "output_path": "c", "processors": ["face_swapper"]}
-    assert is_possible(JobStep({**step, "face_swapper_model": "m", "resolution": "1x1", "consent_ref": "c"}))
-    for more in (
-        {"face_swapper_weight": 0.5},
-        {"processors": ["face_swapper", "face_enhancer"]},
-        {"source_paths": ["a", "b"]},
-        {"source_paths": []},
-        {"face_map": [{}]},
-    ):
-        assert not is_possible(JobStep({**step, **more}))
 
 
 def port() -> int:

@@ -110,7 +110,7 @@ class RemoteSteps:
             frames=media.frames,
             faces=_count(done.facts.get("faces")),
             seconds=time.monotonic() - began,
-            models=tuple(str(name)[:100] for name in done.facts.get("models") or ())[:20],
+            models=_names(done.facts.get("models")),
             notices=adopted.notices,
             content=adopted.content,
             signed=adopted.signed,
@@ -191,3 +191,7 @@ def _own_size(media: Mapping[str, Any]) -> str | None:
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(name)[:100] for name in value[:20]) if isinstance(value, list) else ()
