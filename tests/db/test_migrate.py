@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -6,10 +8,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from mien.db import Database, open_database
 from mien.db.database import _engine
-from mien.db.migrate import _alone, _config
+from mien.db.migrate import MIGRATIONS, _alone, _config, newest
 from mien.db.tables import idempotency, metadata
 from mien.errors import DatabaseUnavailable
 
@@ -70,3 +73,19 @@ def test_what_an_earlier_version_kept_is_still_there(empty_url: str) -> None:
         row = connection.execute(sa.select(idempotency)).one()
     assert (row.owner, row.fingerprint, row.holder) == ("ann", "print", "")
     database.close()
+
+
+def test_the_newest_migration_is_known_by_its_file() -> None:
+    assert newest() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def test_tables_that_are_up_to_date_need_no_alembic(tmp_path: Path) -> None:
+    script = (
+        "import sys; from mien.db import open_database; open_database(sys.argv[1]).close();"
+        "print('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/mien.db"]
+    said = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)
+    ]
+    assert said == ["True", "False"]
