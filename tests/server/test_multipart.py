@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from mien.errors import InputError, MienError, UnsupportedMedia, UploadTooLarge
 from mien.server.multipart import Form, FormLimits, FormParser, parse_form
-from mien.server.receiving import receive_file, scratch_folder
+from mien.server.receiving import scratch_folder
 from mien.service.settings import ServiceSettings
 
 LIMITS = FormLimits(file_bytes=2000, files=3, fields=5, field_bytes=100, fields_bytes=200)
@@ -200,18 +200,3 @@ def test_plain_forms_have_fields_only(here: ServiceSettings) -> None:
     for wrong in (b"a=%ff", b"&".join([b"a=1"] * 600), b"a=\xff"):
         with pytest.raises(InputError):
             read(request(wrong, kind), here)
-
-
-def test_a_body_that_is_a_file_is_counted_and_hashed(here: ServiceSettings) -> None:
-    import hashlib
-
-    data = bytes(range(256)) * 5000
-
-    async def run(limit: int | None) -> tuple[int, str, bytes]:
-        async with receive_file(request(data, "image/png"), here, limit) as received:
-            return received.size, received.sha256, received.path.read_bytes()
-
-    assert asyncio.run(run(None)) == (len(data), hashlib.sha256(data).hexdigest(), data)
-    with pytest.raises(UploadTooLarge):
-        asyncio.run(run(len(data) - 1))
-    assert left(here) == []
