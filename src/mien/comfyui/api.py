@@ -8,12 +8,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import httpx2
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.comfyui.settings import ComfySettings, shown_url
 from mien.errors import ComfyError, ComfyUnreachable, MediaTooLarge
+
+if TYPE_CHECKING:
+    import httpx2
 
 Place = Literal["waiting", "running", "ended", "absent"]
 
@@ -61,6 +62,8 @@ class Api:
     """Calls to one instance; safe to use from many threads."""
 
     def __init__(self, url: str, settings: ComfySettings) -> None:
+        import httpx2
+
         self.url = url
         self.shown = shown_url(url)
         timeout = httpx2.Timeout(settings.answer_seconds, connect=settings.connect_seconds)
@@ -225,6 +228,8 @@ class Api:
 
     @contextlib.contextmanager
     def _answering(self, method: str, path: str) -> Iterator[None]:
+        import httpx2
+
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):

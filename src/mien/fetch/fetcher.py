@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mien.errors import (
     CorruptMedia,
@@ -18,14 +18,16 @@ from mien.errors import (
     UnsafeInput,
     UnsupportedMedia,
 )
-from mien.fetch.exchange import Answer, Exchange, trusted
-from mien.fetch.network import Resolve, system_resolve
 from mien.fetch.settings import FetchSettings
 from mien.fetch.urls import Target, read_url, redirected
 from mien.media import formats
 from mien.media.atomic import output_errors
 from mien.media.headers import read_header
 from mien.media.sniff import sniff
+
+if TYPE_CHECKING:
+    from mien.fetch.exchange import Answer, Exchange
+    from mien.fetch.network import Resolve
 
 OnBytes = Callable[[int, int | None], None]
 """Told of bytes that are here and of all there will be, when that is known; may raise to stop the fetch."""
@@ -53,10 +55,13 @@ class Fetcher:
     authorities, which takes longest to make.
     """
 
-    def __init__(self, settings: FetchSettings | None = None, resolve: Resolve = system_resolve) -> None:
-        """``resolve`` looks names up; its answers are checked like those of the system."""
+    def __init__(self, settings: FetchSettings | None = None, resolve: Resolve | None = None) -> None:
+        """``resolve`` looks names up instead of the system; its answers are checked in the same way."""
+        from mien.fetch.exchange import trusted
+        from mien.fetch.network import system_resolve
+
         self.settings = settings or FetchSettings()
-        self._resolve = resolve
+        self._resolve = resolve or system_resolve
         self._context = trusted(self.settings)
 
     def fetch(self, url: str, folder: Path, on_bytes: OnBytes | None = None) -> Path:
@@ -66,6 +71,8 @@ class Fetcher:
         when no whole file came, InputMissing when there is none, MediaTooLarge, UnsupportedMedia and
         CorruptMedia for what came, and OutputError when it could not be written.
         """
+        from mien.fetch.exchange import Exchange
+
         target = read_url(url, self.settings)
         name = secrets.token_hex(16)
         partial = folder / f".{name}.part"
