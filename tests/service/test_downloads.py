@@ -108,6 +108,7 @@ def test_another_run_goes_on_at_the_first_unfinished_step(place: Place) -> None:
     asked = len(place.hub.requests)
     place.run(place.again())
     assert not [path for path in place.hub.paths()[asked:] if "one.onnx" in path]
+    assert [data["index"] for data in place.told("step")] == [0, 1]
     assert [step.status for step in place.row.job.steps] == ["completed", "completed"]
 
 
