@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Final
 from mien.errors import CorruptMedia, OptionError, UnsupportedMedia
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mien.media.images import Picture
     from mien.service.asset_rows import Asset
 
@@ -22,7 +25,6 @@ def draw(path: Path, asset: Asset, size: int, frame: int) -> bytes:
     Small pictures are not made larger. Raises OptionError, UnsupportedMedia, CorruptMedia.
     """
     from mien.media.images import Picture, encode_image
-    from mien.media.passes import scaled
 
     if not SMALLEST <= size <= LARGEST:
         raise OptionError(f"The size of a thumbnail is {SMALLEST} to {LARGEST} pixels, not {size}.")
@@ -31,18 +33,19 @@ def draw(path: Path, asset: Asset, size: int, frame: int) -> bytes:
     share = min(1.0, size / max(width, height))
     if share < 1:
         small = max(1, round(width * share)), max(1, round(height * share))
-        alpha = None
-        if picture.alpha is not None:
-            import numpy as np
-
-            both = scaled(np.dstack((picture.pixels, picture.alpha)), *small)
-            pixels, alpha = np.ascontiguousarray(both[:, :, :3]), np.ascontiguousarray(both[:, :, 3])
-        else:
-            pixels = scaled(picture.pixels, *small)
-        picture = Picture(pixels, alpha, picture.icc)
+        alpha = None if picture.alpha is None else _shrunk(picture.alpha, small)
+        picture = Picture(_shrunk(picture.pixels, small), alpha, picture.icc)
     else:
         picture = Picture(picture.pixels, picture.alpha, picture.icc)
     return encode_image("jpeg", picture, quality=_QUALITY)
+
+
+def _shrunk(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    # By OpenCV, which reads the picture as well; FFmpeg would be loaded for this only.
+    import cv2
+    import numpy as np
+
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _picture(path: Path, asset: Asset, frame: int) -> Picture:
