@@ -130,9 +130,9 @@ class DbosEngine:
 
     def stop(self) -> None:
         """End the work."""
-        from dbos import DBOS
-
         if self._running is not None:
+            from dbos import DBOS
+
             self.pause()
             self._running = None
             DBOS.destroy(destroy_registry=True)
