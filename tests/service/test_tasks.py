@@ -190,6 +190,36 @@ def test_assets_become_the_owners(tasks: Tasks, real: Service) -> None:
     assert real.assets.get(asset.id, "ann").name == "out.png"
 
 
+def test_a_report_with_somebody_elses_file_gives_nothing_away_and_keeps_the_lease(
+    tasks: Tasks, real: Service
+) -> None:
+    paint(tasks)
+    lent = take(tasks)
+    own, theirs = (
+        real.assets.add_stream([face_png(shade)], owner, "out.png").id
+        for shade, owner in ((1, "admin"), (2, "bob"))
+    )
+    for given in ((theirs,), (own, theirs)):
+        with pytest.raises(AssetMissing):
+            tasks.complete(lent.row.id, lent.token, Report(given), ADMIN)
+        for id in (own, theirs):
+            with pytest.raises(AssetMissing):
+                real.assets.get(id, "ann")
+    assert status_of(tasks.get(lent.row.id, None)) == "FETCHED"
+    assert tasks.complete(lent.row.id, lent.token, Report((own,)), ADMIN).status == "completed"
+
+
+def test_who_has_lost_the_lease_gives_nothing_to_the_owner(tasks: Tasks, real: Service) -> None:
+    paint(tasks)
+    lent = take(tasks)
+    tasks.set_status(lent.row.id, "FAILED", ADMIN)
+    own = real.assets.add_stream([face_png(1)], "admin", "out.png").id
+    with pytest.raises(JobBusy):
+        tasks.complete(lent.row.id, lent.token, Report((own,)), ADMIN)
+    with pytest.raises(AssetMissing):
+        real.assets.get(own, "ann")
+
+
 @pytest.mark.parametrize(
     ("report", "error"),
     [

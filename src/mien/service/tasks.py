@@ -164,6 +164,8 @@ class Tasks:
             )
         urls = [self.checked_url(url) for url in report.urls]
         external = {"output_url": urls[0], "output_urls": urls} if urls else {}
+        for asset in report.assets:  # before any is given away
+            self.submissions.assets.get(asset, caller.owner)
         records = [self._handed_over(row, index, asset, report.notices, caller) for asset in report.assets]
         return self.leases.complete(id, token, records, external, report.notices)
 
