@@ -199,9 +199,9 @@ def test_a_report_with_somebody_elses_file_gives_nothing_away_and_keeps_the_leas
         real.assets.add_stream([face_png(shade)], owner, "out.png").id
         for shade, owner in ((1, "admin"), (2, "bob"))
     )
-    for given in ((theirs,), (own, theirs)):
+    for files in ((theirs,), (own, theirs)):
         with pytest.raises(AssetMissing):
-            tasks.complete(lent.row.id, lent.token, Report(given), ADMIN)
+            tasks.complete(lent.row.id, lent.token, Report(files), ADMIN)
         for id in (own, theirs):
             with pytest.raises(AssetMissing):
                 real.assets.get(id, "ann")
