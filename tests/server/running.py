@@ -10,11 +10,15 @@ from typing import Any
 import httpx2
 import uvicorn
 
+from mien.server.serving import Protocol
+
 
 @contextmanager
 def running(app: Any, port: int = 0) -> Iterator[httpx2.Client]:
     """A client of the app, which is served in a thread until the end of the block."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, http=Protocol, log_level="warning", access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

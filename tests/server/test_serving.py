@@ -113,6 +113,16 @@ def test_a_websocket_may_be_quiet_for_longer_than_the_head_of_a_request(
         assert socket.recv(PATIENCE) == "there"
 
 
+@pytest.mark.parametrize(
+    "words", ["POST /echo HTTP/1.1\r\nContent-Length: 2", f"GET /echo HTTP/1.1\r\nX: {'a' * 20_000}"]
+)
+def test_a_handshake_that_websockets_do_not_read_is_refused(words: str) -> None:
+    upgrade = "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with _served_here() as (port, _), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+        sock.sendall(f"{words}\r\n{upgrade}".encode())
+        assert sock.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
 _BEGUN = b"POST /size HTTP/1.1\r\nHost: localhost\r\n"
 
 

@@ -203,6 +203,9 @@ class Protocol(HttpToolsProtocol):
         """The connection is no longer one of requests."""
         self._is_websocket = True
         super().handle_websocket_upgrade()
+        # A head that is none for websockets leaves them waiting for another one, for ever.
+        if not getattr(self.transport.get_protocol(), "handshake_initiated", True):
+            self.send_400_response("Invalid websocket handshake received.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
