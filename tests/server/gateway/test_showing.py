@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +21,7 @@ from mien.server.gateway.showing import (
 )
 from mien.service.callers import Caller
 from mien.service.leases import Lent
-from mien.service.service import Service, open_service
-from mien.service.settings import ServiceSettings
-from mien.settings import Settings
-from mien.storage import StorageSettings
+from mien.service.service import Service
 from mien.service.tasks import Report, Wish
 from mien.storage import Chain
 from tests.server.gateway.clients import PAINT, SWAP
@@ -185,3 +181,23 @@ def test_only_the_last_stage_has_the_result(service: Service) -> None:
         report = Report((picture(service, shade, "admin"),))
         row = service.gateway.tasks.complete("job_x", take(service, place).token, report, ADMIN)
     assert output_urls(service, row, REQUEST) == [f"{HERE}/api/v1/jobs/job_x/result?index=1"]
+
+
+def test_the_url_of_a_result_is_that_of_the_picture_not_of_its_signature(
+    service: Service, tmp_path: Path
+) -> None:
+    """Formats without a place for a signature have it in a file beside them."""
+    source = picture(service)
+    create(service, "face_swap_upscale", {"source_url": source, "target_url": source})
+    manifest = tmp_path / "out.bmp.c2pa"
+    for place, shade in (("local", 1), ("pull:comm", 2)):
+        manifest.write_text(f"manifest of {shade}")
+        beside = service.assets.store_file(manifest, "admin", manifest.name, "result").id
+        report = Report((picture(service, shade, "admin"), beside))
+        row = service.gateway.tasks.complete("job_x", take(service, place).token, report, ADMIN)
+    assert [record["name"] for record in row.results] == ["1.png", "out.bmp.c2pa", "2.png", "out.bmp.c2pa"]
+    found = state(service, row, REQUEST)
+    assert found.result is not None
+    urls = [f"{HERE}/api/v1/jobs/job_x/result?index={number}" for number in (2, 3)]
+    assert (found.result.url, found.result.urls) == (urls[0], urls)
+    assert output_url(service, row, REQUEST) == urls[0]

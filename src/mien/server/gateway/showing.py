@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import InputError, MienError, StorageError
+from mien.errors import AssetMissing, InputError, MienError, StorageError
 from mien.jobs.job import JobStep
 from mien.jobs.rows import JobRow
 from mien.server.gateway.schemas import OutputData, Task, TaskState
@@ -95,7 +95,7 @@ def _address(service: Service, row: JobRow, reference: str, request: Request) ->
         return reference
     try:
         asset = service.assets.get(asset_id(reference, row.job) or "", row.owner)
-    except InputError:  # it has gone, or an earlier stage has yet to make it
+    except (AssetMissing, InputError):  # it has gone, or an earlier stage has yet to make it
         return None
     try:
         return service.assets.sign(asset, service.settings.result_url_seconds)
