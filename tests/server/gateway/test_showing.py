@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mien.comfyui import ComfySettings
+from mien.errors import WorkflowInvalid
 from mien.jobs.rows import JobRow
 from mien.server.gateway.showing import (
     lent,
@@ -66,6 +67,19 @@ def test_a_graph_comes_with_its_task(service: Service) -> None:
     assert (data["wf_images"], data["wf_operation"]) == ([], "generated")
     assert (found["status"], found["environment"]) == ("PENDING", "comm")
     assert task(service, service.store.row("job_x"), REQUEST).taskId == "job_x"
+
+
+def test_a_task_whose_workflow_the_operator_took_away_is_still_there(service: Service) -> None:
+    row = create(service, "basic_generation", PAINT)
+    del service.workflows._found["basic_generation"]
+    found = task(service, row, REQUEST)
+    assert (found.status, found.workflow, found.params) == (
+        "PENDING",
+        "basic_generation",
+        {"input_data": PAINT},
+    )
+    with pytest.raises(WorkflowInvalid, match="There is no workflow basic_generation"):
+        lent(service, row, REQUEST)
 
 
 def test_a_swap_is_shown_as_it_was_asked_for(service: Service) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import AssetMissing, InputError, MienError, StorageError
+from mien.errors import AssetMissing, InputError, MienError, StorageError, WorkflowInvalid
 from mien.jobs.job import JobStep
 from mien.jobs.rows import JobRow
 from mien.server.gateway.schemas import OutputData, Task, TaskState
@@ -25,21 +26,26 @@ def shown(service: Service, row: JobRow, request: Request) -> dict[str, Any]:
     """A task as plain data; what is said of a graph is about the stage that is due."""
     graph: dict[str, Any] = {}
     if row.job.steps:
-        graph = _graph(service, row, row.job.steps[due_step(row.job)], request)
-    return view(row, lambda row: output_urls(service, row, request), service.gateway.ports, graph)
+        with suppress(WorkflowInvalid):  # the operator has changed it since, or taken it away
+            graph = _graph(service, row, row.job.steps[due_step(row.job)], request)
+    return _viewed(service, row, request, graph)
 
 
 def lent(service: Service, row: JobRow, request: Request) -> dict[str, Any]:
-    """A task as whoever works on it needs it: the stage that is due, with addresses in the place of ids of assets."""
-    found = shown(service, row, request)
+    """A task as whoever works on it needs it: the stage that is due, with addresses in the place of ids of assets.
+
+    Raises WorkflowInvalid for a graph that there is not any more.
+    """
     index = due_step(row.job)
     step, count = row.job.steps[index], len(row.job.steps)
+    graph = _graph(service, row, step, request)
+    found = _viewed(service, row, request, graph)
     consent = {"consent_ref": step.args.get("consent_ref") or row.request.get("consent_ref")}
     call = step.args.get("workflow")
     if call is None:
         found["params"] = {"input_data": _swap(service, row, step, request)}
     elif count > 1:
-        found["params"] = {"input_data": {**call["parameters"], **_graph(service, row, step, request)}}
+        found["params"] = {"input_data": {**call["parameters"], **graph}}
     name = FACE_SWAP if call is None else call["name"]
     environment = FACE_SWAP if call is None else COMM
     return {
@@ -52,6 +58,10 @@ def lent(service: Service, row: JobRow, request: Request) -> dict[str, Any]:
         "stage": index + 1,
         "stages": count,
     }
+
+
+def _viewed(service: Service, row: JobRow, request: Request, graph: Mapping[str, Any]) -> dict[str, Any]:
+    return view(row, lambda row: output_urls(service, row, request), service.gateway.ports, graph)
 
 
 def _graph(service: Service, row: JobRow, step: JobStep, request: Request) -> dict[str, Any]:
