@@ -66,10 +66,10 @@ class Received:
 @contextmanager
 def scratch_file(folder: Path) -> Iterator[Path]:
     """A new file that only this user may read, removed at the end of the block."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{secrets.token_hex(16)}.part"
     try:
         with output_errors(path):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         yield path
     finally:
