@@ -22,7 +22,6 @@ from mien.errors import (
     InputError,
     MediaTooLarge,
     MienError,
-    OptionError,
     StorageError,
     UnsafeInput,
     UnsupportedMedia,
@@ -353,41 +352,6 @@ def test_a_local_copy_is_the_content_with_a_time_that_never_changes(assets: Asse
         assert (path.stat().st_mtime, path.suffix) == (0, ".png")
     assets.delete(asset.id, "ann")
     assert not path.exists()
-
-
-def test_thumbnails_of_pictures_and_frames(assets: Assets, tmp_path: Path, clip: Path) -> None:
-    import cv2
-    import numpy as np
-
-    from tests.media.clips import frame_number
-
-    def size(content: bytes) -> tuple[int, ...]:
-        found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        assert found is not None
-        return found.shape[:2]
-
-    id = assets.store_file(clip, "ann", "clip.mp4").id
-    assert size(assets.thumbnail(id, "ann", 64, 3)) == (48, 64)
-    whole = cv2.imdecode(np.frombuffer(assets.thumbnail(id, "ann", 512, 7), np.uint8), cv2.IMREAD_COLOR)
-    assert whole is not None
-    assert frame_number(whole) == 7  # type: ignore[arg-type]
-    assert size(assets.thumbnail(add(assets).id, "ann")) == (6, 8)
-    clear = assets.add_stream([png(400, 2, 6, 8, (b"\0" + b"\x10\x20\x30\0" * 400) * 2)], "ann", "clear.png")
-    shown = cv2.imdecode(np.frombuffer(assets.thumbnail(clear.id, "ann", 100), np.uint8), cv2.IMREAD_COLOR)
-    assert shown is not None
-    assert shown.min() > 250
-    for wrong in ((4, 0), (5000, 0), (64, 12), (64, -1)):
-        with pytest.raises(OptionError):
-            assets.thumbnail(id, "ann", *wrong)
-
-
-def test_a_sound_has_no_thumbnail(assets: Assets, tmp_path: Path) -> None:
-    from tests.media.clips import make_sound
-
-    sound = assets.store_file(make_sound(tmp_path / "a.wav", seconds=0.2), "ann", "a.wav")
-    assert (sound.kind, sound.media.has_audio, sound.media.frames) == ("audio", True, 0)
-    with pytest.raises(UnsupportedMedia):
-        assets.thumbnail(sound.id, "ann")
 
 
 def test_a_thumbnail_is_made_once(assets: Assets, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

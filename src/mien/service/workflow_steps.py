@@ -123,11 +123,11 @@ class WorkflowSteps:
                     WorkflowInvalid(f"The workflow {workflow.name} needs the parameter {name}."),
                 )
         plain = {name: value for name, value in values.items() if name not in pictures}
-        for name in [name for name in plain if name not in {item.name for item in workflow.parameters}]:
+        known = {item.name for item in workflow.parameters}
+        for name in [name for name in plain if name not in known]:
             problems.add(
                 f"{fields}{name}", WorkflowInvalid(f"The workflow {workflow.name} has no parameter {name}.")
             )
-            del plain[name]
         return {**self._plain(workflow, plain, frozenset(pictures), fields, problems), **references}
 
     def _plain(
