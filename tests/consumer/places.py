@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +18,8 @@ from mien.comfyui import ComfySettings
 from mien.consumer.composing import open_consumer
 from mien.consumer.consumer import Consumer
 from mien.settings import Settings
-from tests.consumer.process import StandIn, settings_for
+from tests.consumer.process import StandIn, main, settings_for
+from tests.forked import Forked
 from tests.server.served import Served, face_png
 
 PAINT = {"prompt": "a cat", "resolution": "512x768", "seed": 7}
@@ -142,22 +141,9 @@ def working(
             found.stop()
 
 
-class Process:
+def consumer_process(url: str, folder: Path, **given: Any) -> Forked:
     """A consumer in a process of its own."""
-
-    def __init__(self, url: str, folder: Path, **given: Any) -> None:
-        words = {"url": url, "folder": str(folder), **given}
-        command = [sys.executable, "-m", "tests.consumer.process", json.dumps(words)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def end(self) -> int:
-        """Let it finish what it does."""
-        self.process.terminate()
-        return self.process.wait(60)
+    return Forked(main, url=url, folder=str(folder), **given)
 
 
 def picture(shade: int = 0) -> bytes:

@@ -1,15 +1,11 @@
-"""A consumer process with a stand-in for the work: ``python -m tests.consumer.process JSON``, until it is told to stop.
-
-Imports little, since tests start many.
-"""
+"""A consumer process with a stand-in for the work."""
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -64,8 +60,19 @@ def settings_for(url: str, folder: Path, **given: Any) -> ConsumerSettings:
     return ConsumerSettings.model_validate({"url": url, "work_dir": folder, **quick, **given})
 
 
-def main(url: str, folder: str, marks: str, hold: str = "", die_at: str = "", **given: Any) -> None:
-    """A consumer whose work is quick. ``hold``: work waits as long as that file exists; ``die_at``: see ``_deadly``."""
+def main(
+    url: str,
+    folder: str,
+    marks: str,
+    ready: Callable[[], None],
+    hold: str = "",
+    die_at: str = "",
+    **given: Any,
+) -> None:
+    """A consumer whose work is quick, until it is told to stop.
+
+    ``hold``: work waits as long as that file exists; ``die_at``: see ``_deadly``.
+    """
     place = Path(marks)
 
     def behave(step: Step, cancel: Cancel) -> None:
@@ -76,8 +83,10 @@ def main(url: str, folder: str, marks: str, hold: str = "", die_at: str = "", **
     settings = settings_for(url, Path(folder), **given)
     made = Settings.from_environment({})
     _deadly(die_at, place)
-    with open_consumer(settings, made, engine=lambda _: StandIn(behave, place)) as consumer:  # type: ignore[arg-type,return-value]
+    engine = StandIn(behave, place)
+    with open_consumer(settings, made, log_to=io.StringIO(), engine=lambda _: engine) as consumer:  # type: ignore[arg-type,return-value]
         signal.signal(signal.SIGTERM, lambda *_: consumer.stop())
+        ready()
         consumer.run()
 
 
@@ -104,7 +113,3 @@ def _deadly(moment: str, place: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(owner, name, call)
-
-
-if __name__ == "__main__":
-    main(**json.loads(sys.argv[1]))

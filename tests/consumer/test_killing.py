@@ -14,15 +14,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.consumer.places import Process, Requests, picture, until, working
+from tests.consumer.places import Requests, consumer_process, picture, until, working
+from tests.forked import Forked
 
 MOMENTS = ("fetch+", "write", "download", "upload+", "complete+")
 
 
 @contextmanager
-def process(gateway: Requests, folder: Path, marks: Path, **given: Any) -> Iterator[Process]:
+def process(gateway: Requests, folder: Path, marks: Path, **given: Any) -> Iterator[Forked]:
     marks.mkdir(exist_ok=True)
-    found = Process(gateway.url, folder, marks=str(marks), **given)
+    found = consumer_process(gateway.url, folder, marks=str(marks), **given)
     try:
         yield found
     finally:
@@ -35,7 +36,7 @@ def test_a_consumer_killed_at_any_moment_goes_on_where_it_was(gateway: Requests,
         place = tmp_path / moment
         # The second process finds what the first one left; the short lease is for a task that left no trace.
         with process(gateway, tmp_path / "work", place, die_at=moment, lease_seconds=5) as found:
-            assert found.process.wait(60) == -9
+            assert found.wait() == -9
     with process(gateway, tmp_path / "work", tmp_path / "last", lease_seconds=5) as found:
         for id in ids.values():
             assert gateway.wait(id)["status"] == "COMPLETED"
@@ -67,9 +68,9 @@ def test_many_tasks_many_deaths(gateway: Requests, tmp_path: Path, count: int) -
     ids = [gateway.swap(number % 16) for number in range(count)]
     marks.mkdir()
 
-    def start(number: int) -> Process:
+    def start(number: int) -> Forked:
         given: dict[str, Any] = {"marks": str(marks), "concurrency": 2, "lease_seconds": 5}
-        return Process(gateway.url, tmp_path / f"work-{number}", **given)
+        return consumer_process(gateway.url, tmp_path / f"work-{number}", **given)
 
     consumers = [start(number) for number in range(3)]
     try:
@@ -104,7 +105,7 @@ def test_the_gateway_may_be_killed_and_come_back(tmp_path: Path) -> None:
             body = {"workflow": "face_swap", "task_data": {"source_url": ids[0], "target_url": ids[1]}}
             id = client.post("/api/tasks/create", json=body).json()["taskId"]
         marks.mkdir()
-        found = Process(url, tmp_path / "work", marks=str(marks), hold=str(hold))
+        found = consumer_process(url, tmp_path / "work", marks=str(marks), hold=str(hold))
         try:
             until((marks / "begun").exists)
             kill()

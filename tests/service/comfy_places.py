@@ -1,6 +1,6 @@
 """Services with ComfyUI instances that are fakes, and workflows that count how often they run.
 
-Also a worker process of such a service: ``python -m tests.service.comfy_places JSON`` works until it is told to stop.
+Also workers of such a service in processes of their own.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import io
 import json
 import signal
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from mien.testing import FakeComfyUI
 from mien.testing.comfyui import Node
 from mien.testing.comfyui.nodes import Result, Run
 from tests.comfyui.graphs import node
+from tests.forked import Forked
 from tests.pipeline.fakes import PROCESSORS, FakeAnalyser
 
 QUICK: Mapping[str, Any] = {
@@ -194,39 +194,19 @@ def _engine(processors: Mapping[str, Any] | None, settings: Settings) -> Any:
     return Engine(settings, processors=processors, make_analyser=lambda *_: analyser)
 
 
-def main(folder: str, urls: list[str], **given: Any) -> None:
-    """A worker process."""
+def main(folder: str, urls: list[str], ready: Callable[[], None], **given: Any) -> None:
+    """A worker process, which works until it is told to stop."""
     done = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: done.set())
     with make_service(Path(folder), comfy_settings(Path(folder), *urls), **given) as service:
         service.start("worker")
-        print("ready", flush=True)
+        ready()
         done.wait()
         service.stop()
 
 
-class Worker:
-    """A worker in a process of its own."""
-
-    def __init__(self, folder: Path, urls: list[str], **given: Any) -> None:
-        import subprocess
-
-        words = json.dumps({"folder": str(folder), "urls": urls, **given})
-        command = [sys.executable, "-m", "tests.service.comfy_places", words]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-        self.process.wait()
-
-    def end(self) -> int:
-        """Let it finish what it does."""
-        self.process.terminate()
-        return self.process.wait(60)
-
-
-if __name__ == "__main__":
-    main(**json.loads(sys.argv[1]))
+def worker(folder: Path, urls: list[str], **given: Any) -> Forked:
+    """A worker in a process of its own, once it is ready."""
+    process = Forked(main, folder=str(folder), urls=urls, **given)
+    process.wait_until_ready()
+    return process

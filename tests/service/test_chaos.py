@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from mien.db.tables import job_events, jobs
 from mien.service.parts import BODY as PART
 from tests import postgres
+from tests.forked import Forked
 from tests.pipeline.clips import make_clip
-from tests.service.workplaces import MARKS, WorkerProcess, Workplace, new_job, workers, workplace
+from tests.service.workplaces import MARKS, Workplace, new_job, worker_process, workers, workplace
 
 JOBS = 200
 SECONDS = 0.1
@@ -29,12 +30,12 @@ def place(database_url: str, tmp_path: Path) -> Iterator[Workplace]:
 
 
 @pytest.fixture
-def worker(database_url: str, tmp_path: Path) -> Callable[[int], WorkerProcess]:
-    def make(number: int) -> WorkerProcess:
+def worker(database_url: str, tmp_path: Path) -> Callable[[int], Forked]:
+    def make(number: int) -> Forked:
         storage = str(tmp_path / "storage")
         settings = {"workers": 4, "max_attempts": 20, "poll_seconds": 0.05}
         folder = tmp_path / f"worker-{number}"
-        return WorkerProcess(database_url, folder, storage=storage, seconds=SECONDS, **settings)
+        return worker_process(database_url, folder, storage=storage, seconds=SECONDS, **settings)
 
     return make
 
@@ -54,7 +55,7 @@ def completions(place: Workplace) -> Counter[str]:
 
 def test_jobs_survive_the_death_of_workers_and_a_crash_of_the_database(
     place: Workplace,
-    worker: Callable[[int], WorkerProcess],
+    worker: Callable[[int], Forked],
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> None:
@@ -94,9 +95,9 @@ def test_a_video_is_made_by_all_workers_and_one_of_them_may_die(database_url: st
     clip = make_clip(tmp_path / "clip.mp4", 150)
     step = {"output_path": "result:clip.mp4", "processors": ["inverter"], "inverter_delay": 0.02}
 
-    def worker(number: int) -> WorkerProcess:
+    def worker(number: int) -> Forked:
         folder = tmp_path / f"worker-{number}"
-        return WorkerProcess(database_url, folder, storage=str(tmp_path / "storage"), segment_seconds=1.0)
+        return worker_process(database_url, folder, storage=str(tmp_path / "storage"), segment_seconds=1.0)
 
     storage = tmp_path / "storage"
     opened_place = workplace(database_url, tmp_path / "data", storage=storage, segment_seconds=1.0)
@@ -109,7 +110,7 @@ def test_a_video_is_made_by_all_workers_and_one_of_them_may_die(database_url: st
             time.sleep(0.05)
             row = place.store.row("job_1")
         owner = next(executor for executor in place.jobs.executors.live(10) if executor.id == row.worker)
-        victim = next(process for process in running if process.process.pid != owner.info["pid"])
+        victim = next(process for process in running if process.pid != owner.info["pid"])
         victim.kill()
         row = place.wait(seconds=PATIENCE)
         assert (row.status, row.fence, row.results[0]["frames"]) == ("completed", 1, 150)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import httpx2
-import numpy as np
 import pytest
 
-from mien.comfyui import ComfyProgress
 from mien.errors import ConsentMissing
 from mien.jobs.rows import JobRow
 from mien.service.callers import Caller
-from mien.service.comfy_previews import LARGEST, PreviewFeed, jpeg_of
 from mien.service.comfy_steps import submission_of, weights_of
 from mien.service.service import Service
 from mien.service.tasks import Wish
 from mien.testing import FakeComfyUI
-from tests.service.comfy_places import Counts, Worker, comfy_settings, fakes, make_service
+from tests.service.comfy_places import Counts, comfy_settings, fakes, make_service, worker
 
 ALL = frozenset({"submit", "read", "admin", "work"})
 
@@ -99,7 +94,7 @@ def test_a_prompt_goes_on_while_its_worker_is_killed_and_is_not_run_again(
     settings = comfy_settings(tmp_path, comfy.url)
     with make_service(tmp_path, settings, role="api", **times) as service:
         service.start("api")
-        first = Worker(tmp_path, [comfy.url], **times)
+        first = worker(tmp_path, [comfy.url], **times)
         id = create(service, "counted", "killed", key="once")
         until(lambda: counts.begun["once"])
         sent = submission_of(service.store.row(id), 0)
@@ -231,38 +226,6 @@ def test_without_the_consent_that_is_asked_for_nothing_is_taken(tmp_path: Path, 
         service.start("all")
         id = service.gateway.tasks.create(wish, Caller("", None, ALL), "b").id
         assert wait(service, id).status == "completed"
-
-
-def picture(width: int, height: int, ending: str) -> bytes:
-    noise = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
-    return cv2.imencode(ending, noise)[1].tobytes()
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "ending"),
-    [(64, 48, ".jpg"), (64, 48, ".png"), (2000, 1500, ".jpg"), (900, 20, ".png")],
-)
-def test_previews_are_small_jpegs(width: int, height: int, ending: str) -> None:
-    text = jpeg_of(picture(width, height, ending))
-    assert text is not None
-    assert len(text) <= LARGEST
-    image = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
-    assert image.shape[1] / image.shape[0] == pytest.approx(width / height, rel=0.2)
-
-
-@pytest.mark.parametrize("data", [b"", b"nonsense", b"\xff\xd8\xff", picture(64, 48, ".png")[:40]])
-def test_broken_previews_are_left_out(data: bytes) -> None:
-    assert jpeg_of(data) is None
-
-
-def test_previews_come_at_most_once_a_second() -> None:
-    now, told = [0.0], []
-    feed = PreviewFeed(told.append, clock=lambda: now[0])
-    for moment in (0.0, 0.4, 1.1, 1.2, 2.3):
-        now[0] = moment
-        feed.show(ComfyProgress("KSampler", 1, 2, picture(8, 8, ".jpg"), "image/jpeg"))
-    feed.show(ComfyProgress("KSampler", 1, 2))
-    assert [data["node"] for data in told] == ["KSampler"] * 3
 
 
 def test_models_are_told_by_their_files() -> None:

@@ -24,8 +24,9 @@ from mien.jobs import states
 from mien.service.retrying import _PAUSES
 from mien.service.space import Space
 from mien.service.steps import StepTask
+from tests.forked import Forked
 from tests.postgres import Server
-from tests.service.workplaces import WorkerProcess, Workplace, new_job, workers, workplace
+from tests.service.workplaces import Workplace, new_job, worker_process, workers, workplace
 
 STEP: dict[str, Any] = {"target_path": "none.png", "label": "a"}
 
@@ -218,9 +219,9 @@ def test_a_job_that_kills_its_worker_fails_and_the_others_are_done(quick: Workpl
     quick.submit({**STEP, "label": "poison"}, id="job_0")
     quick.submit(STEP)
 
-    def worker(number: int) -> WorkerProcess:
+    def worker(number: int) -> Forked:
         folder, storage = tmp_path / f"worker-{number}", str(tmp_path / "data" / "storage")
-        return WorkerProcess(
+        return worker_process(
             quick.settings.database(), folder, storage=storage, max_attempts=2, dead_after_seconds=1.0
         )
 
@@ -228,7 +229,7 @@ def test_a_job_that_kills_its_worker_fails_and_the_others_are_done(quick: Workpl
         deadline = time.monotonic() + 120
         while not (quick.store.row("job_0").has_ended and quick.store.row("job_1").has_ended):
             assert time.monotonic() < deadline
-            if all(process.process.poll() is not None for process in running):
+            if all(process.poll() is not None for process in running):
                 running.append(worker(len(running)))
             time.sleep(0.1)
     poison = quick.store.row("job_0").job
@@ -240,10 +241,10 @@ def test_a_job_that_kills_its_worker_fails_and_the_others_are_done(quick: Workpl
 def test_a_worker_that_wakes_up_late_does_no_harm(place: Workplace, tmp_path: Path) -> None:
     """The first worker stands still in the middle of a step, is taken for dead, and goes on later."""
 
-    def worker(number: int) -> WorkerProcess:
+    def worker(number: int) -> Forked:
         folder, storage = tmp_path / f"worker-{number}", str(tmp_path / "data" / "storage")
         settings = {"dead_after_seconds": 1.0, "heartbeat_seconds": 0.2}
-        return WorkerProcess(place.settings.database(), folder, storage=storage, seconds=0.5, **settings)
+        return worker_process(place.settings.database(), folder, storage=storage, seconds=0.5, **settings)
 
     place.submit(STEP)
     with workers(1, worker) as running:

@@ -1,15 +1,9 @@
-"""A service without HTTP and without models, in one folder, whose steps write text.
-
-Also a worker process of it: ``python -m tests.service.workplaces JSON`` works until it is told to stop.
-"""
+"""A service without HTTP and without models, in one folder, whose steps write text; also in processes of their own."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +28,7 @@ from mien.service.stepping import Steps
 from mien.service.steps import StepDone, StepTask
 from mien.service.worker import Hooks, Jobs
 from mien.storage import StorageSettings, open_storage
+from tests.forked import Forked
 from tests.media.pictures import png
 from tests.pipeline.fakes import fake_engine
 
@@ -165,33 +160,13 @@ def workplace(
         yield Workplace(given, database, assets, events, jobs.store, engine, jobs, steps, errors, ended)
 
 
-class WorkerProcess:
+def worker_process(url: str, folder: Path, **given: Any) -> Forked:
     """A worker in a process of its own, which says when it is ready."""
-
-    def __init__(self, url: str, folder: Path, **given: Any) -> None:
-        words = {"url": url, "folder": str(folder), **given}
-        command = [sys.executable, "-m", "tests.service.workplaces", json.dumps(words)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    def wait_until_ready(self) -> None:
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def end(self) -> int:
-        """Let it finish what it does."""
-        self.process.terminate()
-        return self.process.wait(60)
+    return Forked(main, url=url, folder=str(folder), **given)
 
 
 @contextmanager
-def workers(count: int, make: Callable[[int], WorkerProcess]) -> Iterator[list[WorkerProcess]]:
+def workers(count: int, make: Callable[[int], Forked]) -> Iterator[list[Forked]]:
     """So many worker processes; the list may be changed, and all that are in it at the end are killed."""
     found = [make(number) for number in range(count)]
     try:
@@ -203,8 +178,10 @@ def workers(count: int, make: Callable[[int], WorkerProcess]) -> Iterator[list[W
             worker.kill()
 
 
-def main(url: str, folder: str, storage: str, seconds: float = 0.0, **settings: Any) -> None:
-    """A worker process whose steps take so long."""
+def main(
+    url: str, folder: str, storage: str, ready: Callable[[], None], seconds: float = 0.0, **settings: Any
+) -> None:
+    """A worker process whose steps take so long; it works until it is told to stop."""
     done = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: done.set())
     marks = Path(storage).parent / MARKS
@@ -217,11 +194,7 @@ def main(url: str, folder: str, storage: str, seconds: float = 0.0, **settings: 
 
     with workplace(url, Path(folder), behave, marks=marks, storage=Path(storage), **settings) as place:
         place.jobs.start("worker")
-        print("ready", flush=True)
+        ready()
         while not done.wait(0.2):  # the signal may come to another thread, and then this one has to look
             pass
         place.jobs.stop()
-
-
-if __name__ == "__main__":
-    main(**json.loads(sys.argv[1]))
