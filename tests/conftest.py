@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pkgutil
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -139,12 +140,35 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Let coverage, where it is measured, look away from long tests."""
     if _where(item) not in UNTRACED or not item.config.pluginmanager.hasplugin("_cov"):
         return (yield)
+    with _untraced():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Spend on collecting what it takes: not to measure it, nor to look for garbage in all that is there to stay."""
+    plugins = session.config.pluginmanager
+    gc.disable()
+    try:
+        # With several workers it is they who collect and measure.
+        if plugins.hasplugin("_cov") and not plugins.hasplugin("dsession"):
+            with _untraced():
+                return (yield)
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Coverage does not look within."""
     _import_all()
     trace, of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)  # type: ignore[arg-type]
     try:
-        return (yield)
+        yield
     finally:
         sys.settrace(trace)
         threading.settrace(of_threads)  # type: ignore[arg-type]
