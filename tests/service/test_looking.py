@@ -58,12 +58,18 @@ class Counted:
 
     def __init__(self, assets: Any) -> None:
         self._assets, self.out = assets, 0
+        self._kept: list[object] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._assets, name)
 
+    def local_copy(self, id: str, owner: str | None) -> AbstractContextManager[Path]:
+        given = self._copy(id, owner)
+        self._kept.append(given)  # to be forgotten is not to be given back
+        return given
+
     @contextmanager
-    def local_copy(self, id: str, owner: str | None) -> Iterator[Path]:
+    def _copy(self, id: str, owner: str | None) -> Iterator[Path]:
         with self._assets.local_copy(id, owner) as path:
             self.out += 1
             try:
