@@ -46,3 +46,12 @@ def database(database_url: str) -> Iterator[Database]:
     database = open_database(database_url)
     yield database
     database.close()
+
+
+def emptied(database: Database) -> None:
+    """Take out all rows, for a service that several tests use one after the other."""
+    from mien.db.tables import metadata
+
+    with database.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())

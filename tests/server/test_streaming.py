@@ -110,7 +110,7 @@ def expected(first: int | None, last: int | None, size: int) -> tuple[int, int] 
     return (first, min(size, size if last is None else last + 1)) if first < size else 416
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     st.binary(max_size=300),
     st.one_of(st.none(), st.integers(0, 320)),
@@ -160,7 +160,7 @@ def test_other_ranges_are_answered_with_the_whole_file(header: str) -> None:
     assert (answer.status_code, sent(answer)) == (200, DATA)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=40))
 def test_no_header_makes_an_answer_that_is_neither_all_nor_a_part(header: str) -> None:
     source, status = Source(DATA[:50]), 416

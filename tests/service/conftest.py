@@ -10,6 +10,7 @@ from mien.db import Database
 from mien.service.assets import Assets
 from mien.service.settings import ServiceSettings
 from mien.storage import Chain, StorageSettings, open_storage
+from tests.databases import emptied
 from tests.media.clips import make_clip
 from tests.media.pictures import png
 
@@ -39,14 +40,20 @@ def objects(tmp_path: Path) -> Callable[[], list[Path]]:
     return lambda: [path for path in (tmp_path / "storage").rglob("*") if path.is_file()]
 
 
-@pytest.fixture
-def idle(tmp_path: Path) -> Iterator[Service]:
-    """A whole service on SQLite with stand-ins for the face engine, whose jobs nobody runs."""
+@pytest.fixture(scope="module")
+def idle_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     from mien.comfyui import ComfySettings
     from tests.service.comfy_places import make_service
 
-    with make_service(tmp_path, ComfySettings()) as service:
+    with make_service(tmp_path_factory.mktemp("idle"), ComfySettings()) as service:
         yield service
+
+
+@pytest.fixture
+def idle(idle_service: Service) -> Service:
+    """A whole service on SQLite with stand-ins for the face engine, whose jobs nobody runs; nothing is stored yet."""
+    emptied(idle_service.database)
+    return idle_service
 
 
 @pytest.fixture

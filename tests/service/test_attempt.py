@@ -57,7 +57,7 @@ def told(store: DatabaseStore) -> list[tuple[str, Any]]:
     return [(event.type, event.data) for event in Events(store.database).since("x")]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(WHYS), min_size=1, max_size=6))
 def test_the_first_reason_to_stop_counts(reasons: list[Why]) -> None:
     work = Stoppable("x", 1, 0.0)
@@ -180,7 +180,7 @@ def test_a_database_that_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatc
     assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.floats(0, 200))
 def test_patience_comes_to_an_end_in_time(patience: float) -> None:
     clock, tries = Time(), 0

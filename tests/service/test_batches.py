@@ -222,7 +222,7 @@ def test_what_is_no_cursor_is_refused(database: Database, cursor: str) -> None:
         bare(database).page("ann", cursor)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(st.sampled_from(STATUSES), st.integers(0, 3)))
 def test_a_batch_has_ended_when_no_job_is_left_to_do(counts: dict[Any, int]) -> None:
     waiting = sum(counts.get(status, 0) for status in ("drafted", "queued", "running"))

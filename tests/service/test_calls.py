@@ -27,7 +27,7 @@ def number_in_job(number: int, last: list[int]) -> int:
     return found.step
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(SIZES.filter(len), st.data())
 def test_the_result_of_a_step_is_that_of_the_last_one_it_became(
     sizes: list[int], data: st.DataObject
@@ -36,13 +36,13 @@ def test_the_result_of_a_step_is_that_of_the_last_one_it_became(
     assert number_in_job(number, last_of(sizes)) == sum(sizes[: number + 1]) - 1
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(SIZES, st.integers(0, 30))
 def test_a_step_that_does_not_come_before_still_does_not(sizes: list[int], ahead: int) -> None:
     assert number_in_job(len(sizes) + ahead, last_of(sizes)) >= sum(sizes)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 8), st.integers(0, 12))
 def test_numbers_stay_where_each_step_is_one(count: int, number: int) -> None:
     assert number_in_job(number, last_of([1] * count)) == number

@@ -19,6 +19,7 @@ from mien.settings import Settings
 from tests.pipeline.fakes import PROCESSORS
 
 REAL = Registry()
+CATALOGUE = load_catalogue()
 ITEMS = [item for group in (*GROUPS, *(REAL[name].Options for name in REAL)) for item in declared(group)]
 
 
@@ -48,12 +49,12 @@ def capabilities(
         ServiceSettings(data_dir=folder, **given),
         found,
         processors,
-        ModelStore(found, load_catalogue()),
+        ModelStore(found, CATALOGUE),
         lambda: [{"name": "upscale"}],
     )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.sampled_from(ITEMS))
 def test_a_form_can_be_built_from_what_is_said_of_an_option(item: Declared) -> None:
     view = option_view(item)
@@ -82,7 +83,7 @@ def test_everything_that_can_be_asked_for_is_in_the_document(tmp_path: Path) -> 
     assert all(group["options"] for group in document["option_groups"])
     assert document["workflows"] == [{"name": "upscale"}]
     assert {"image", "video"} <= set(document["formats"])
-    assert {entry["id"] for entry in document["models_licences"]} == set(load_catalogue())
+    assert {entry["id"] for entry in document["models_licences"]} == set(CATALOGUE)
 
 
 def test_a_processor_says_what_it_needs(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_the_policy_is_that_of_the_operator(
 ) -> None:
     found = Settings(**{"cache_dir": tmp_path, "offline": True, **engine})
     made = Capabilities(
-        ServiceSettings(data_dir=tmp_path, **given), found, PROCESSORS, ModelStore(found, load_catalogue())
+        ServiceSettings(data_dir=tmp_path, **given), found, PROCESSORS, ModelStore(found, CATALOGUE)
     )
     assert made.policy()[name] == value
 
@@ -170,7 +171,7 @@ def test_parts_that_may_be_absent_are_told(tmp_path: Path) -> None:
 def test_models_are_named_with_who_needs_them_and_whether_they_may_be_used(tmp_path: Path) -> None:
     strict = {"allow_noncommercial": False}
     found = {entry["id"]: entry for entry in capabilities(tmp_path, REAL, strict).model_list()}
-    assert set(found) == set(load_catalogue())
+    assert set(found) == set(CATALOGUE)
     swapper = found["inswapper_128"]
     assert swapper["processors"] == ["face_swapper"]
     assert (swapper["commercial_use"], swapper["allowed"], swapper["installed"]) == (False, False, False)
@@ -191,7 +192,7 @@ def test_every_choice_of_a_processor_counts_its_models(tmp_path: Path) -> None:
     assert users_of(PROCESSORS, models) == {}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True))
 def test_a_name_becomes_a_heading(name: str) -> None:
     title = title_of(name)

@@ -44,13 +44,13 @@ def zip_of(comment: bytes = b"") -> bytes:
     return file.getvalue()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(HARMLESS)
 def test_whatever_else_is_in_a_picture_is_no_reason_to_refuse_it(noise: bytes) -> None:
     assert second_of(picture() + noise) is None
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(HARMLESS, HARMLESS, st.sampled_from(ACTIVE + PACKED), st.integers(1, 40))
 def test_a_mark_is_seen_wherever_the_blocks_end(before: bytes, after: bytes, mark: bytes, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -58,7 +58,7 @@ def test_a_mark_is_seen_wherever_the_blocks_end(before: bytes, after: bytes, mar
         assert second_of(before + mark + after) is not None
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.sampled_from(ACTIVE), st.data())
 def test_pages_and_programs_are_seen_in_any_case(mark: bytes, data: st.DataObject) -> None:
     upper = data.draw(st.lists(st.booleans(), min_size=len(mark), max_size=len(mark)))

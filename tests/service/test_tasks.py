@@ -39,6 +39,7 @@ from mien.service.tasks import (
     status_of,
     view,
 )
+from tests.databases import emptied
 from tests.jobs.test_database import new
 from tests.server.served import face_png
 from tests.service.comfy_places import make_service
@@ -49,11 +50,17 @@ PAINT = {"prompt": "a cat", "resolution": "64x96", "seed": 7}
 OUT = "https://store.example.org/out.png"
 
 
-@pytest.fixture
-def real(tmp_path: Path) -> Iterator[Service]:
-    """A service whose processors are the real ones, and whose workflows are done by consumers."""
-    with make_service(tmp_path, ComfySettings(), None) as service:
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with make_service(tmp_path_factory.mktemp("tasks"), ComfySettings(), None) as service:
         yield service
+
+
+@pytest.fixture
+def real(one: Service) -> Service:
+    """A service whose processors are the real ones, and whose workflows are done by consumers."""
+    emptied(one.database)
+    return one
 
 
 @pytest.fixture
@@ -144,7 +151,7 @@ def test_a_consent_is_asked_for_as_of_all_jobs(tmp_path: Path) -> None:
             assert strict.gateway.tasks.create(replace(wish, consent_ref="form"), ANN, f"y{wish.workflow}")
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.from_regex(r"\A[0-9x]{0,11}\Z"))
 def test_a_resolution_has_two_sides_of_three_or_four_digits(text: str) -> None:
     sides = text.split("x")

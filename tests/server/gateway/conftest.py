@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.databases import emptied
 from tests.server.gateway.clients import Gateway
 from tests.server.served import Served, served
 
@@ -18,10 +19,6 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def gateway(idle: Served) -> Gateway:
-    """A client of it, and no tasks of before."""
-    found = Gateway(idle)
-    for task in found.http.get("/api/tasks/").json()["tasks"]:
-        if task["status"] in ("PENDING", "FETCHED", "PROCESSING"):
-            found.http.patch(f"/api/tasks/{task['taskId']}", json={"status": "FAILED"})
-    found.http.delete("/api/tasks/")
-    return found
+    """A client of it, and nothing of before."""
+    emptied(idle.service.database)
+    return Gateway(idle)

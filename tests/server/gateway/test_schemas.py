@@ -31,7 +31,7 @@ TASK: dict[str, Any] = {
 }  # fmt: skip
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.one_of(st.text(max_size=12), st.from_regex(r"[0-9]{2,5}x[0-9]{2,5}\n?", fullmatch=True)))
 def test_a_size_of_a_swap_is_one_of_a_task_too(text: str) -> None:
     taken = True

@@ -25,6 +25,7 @@ from mien.service.leases import Lent
 from mien.service.service import Service
 from mien.service.tasks import Report, Wish
 from mien.storage import Chain
+from tests.databases import emptied
 from tests.server.gateway.clients import PAINT, SWAP
 from tests.server.served import face_png
 from tests.service.comfy_places import make_service
@@ -35,10 +36,16 @@ REQUEST: Any = SimpleNamespace(url=SimpleNamespace(scheme="http", netloc="gatewa
 OUT = "https://store.example.org/out.png"
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    with make_service(tmp_path, ComfySettings(), None) as found:
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with make_service(tmp_path_factory.mktemp("tasks"), ComfySettings(), None) as found:
         yield found
+
+
+@pytest.fixture
+def service(one: Service) -> Service:
+    emptied(one.database)
+    return one
 
 
 def create(service: Service, workflow: str, data: dict[str, Any], **more: Any) -> JobRow:
@@ -69,9 +76,11 @@ def test_a_graph_comes_with_its_task(service: Service) -> None:
     assert task(service, service.store.row("job_x"), REQUEST).taskId == "job_x"
 
 
-def test_a_task_whose_workflow_the_operator_took_away_is_still_there(service: Service) -> None:
+def test_a_task_whose_workflow_the_operator_took_away_is_still_there(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = create(service, "basic_generation", PAINT)
-    del service.workflows._found["basic_generation"]
+    monkeypatch.delitem(service.workflows._found, "basic_generation")
     found = task(service, row, REQUEST)
     assert (found.status, found.workflow, found.params) == (
         "PENDING",
