@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mien.comfyui import ComfySettings, Environments, Submission, as_json
+from mien.comfyui.sharing import ALL, Fault
 from mien.errors import Canceled, OptionError, TimedOut, WorkflowInvalid
 from mien.pipeline.progress import Cancel
 from mien.testing import FakeComfyUI
@@ -275,6 +276,36 @@ def test_a_run_goes_where_its_nodes_are(quick: ComfySettings, tmp_path: Path) ->
         found.drain(able.url)
         with pytest.raises(WorkflowInvalid, match="node class Extra is not installed"):
             found.run("comfyui", graph, into=tmp_path, job_id="last")
+
+
+def test_a_run_waits_a_while_for_an_instance_that_is_away_and_may_have_its_nodes(
+    quick: ComfySettings, tmp_path: Path
+) -> None:
+    graph = {"1": empty(5), "2": node("Extra", image=["1", 0])}
+    graph["3"] = node("SaveImage", images=["2", 0], filename_prefix="x")
+    extra = Node("Extra", lambda run, image: Result((image,)), {"image": ["IMAGE", {}]}, output=("IMAGE",))
+    with (
+        FakeComfyUI() as plain,
+        FakeComfyUI(nodes=[extra]) as able,
+        environments(quick, plain, able, fault_seconds=600.0) as found,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        found.hear([Fault(able.url, ALL, "It is away.", 600.0)])
+        run = pool.submit(found.run, "comfyui", graph, into=tmp_path, job_id="j")
+        until(lambda: found.status()[0].instances[0].lacks == ("Extra",))
+        assert not run.done()
+        found.hear([])
+        assert run.result(60).outputs
+
+
+def test_a_run_is_refused_when_nobody_comes_back_who_may_have_its_nodes(
+    two: tuple[FakeComfyUI, FakeComfyUI], quick: ComfySettings, tmp_path: Path
+) -> None:
+    graph = {"1": empty(5), "2": node("Extra", image=["1", 0])}
+    with environments(quick, *two, fault_seconds=0.2) as found:
+        found.hear([Fault(two[1].url, ALL, "It is away.", 600.0)])
+        with pytest.raises(WorkflowInvalid, match="node class Extra is not installed"):
+            found.run("comfyui", graph, into=tmp_path, job_id="j")
 
 
 def test_a_run_that_is_too_large_for_one_instance_goes_to_another(

@@ -152,12 +152,15 @@ class Environments:
         """Run a graph on the least busy instance of the environment, waiting for a place.
 
         Where an instance fails during the run, it is counted against it and the run begins again elsewhere, at most
-        ``settings.retries`` times. Where it lacks a node class, a model or memory, the others are asked. ``resume``
-        continues at the instance that it names. Raises what ``ComfyInstance.run`` raises, and TimedOut when no place
-        becomes free in ``settings.start_seconds``.
+        ``settings.retries`` times. Where it lacks a node class, a model or memory, the others are asked, also those
+        that come back within ``settings.fault_seconds``. ``resume`` continues at the instance that it names. Raises
+        what ``ComfyInstance.run`` raises, and TimedOut when no place becomes free in ``settings.start_seconds``.
         """
         moved, tried, needed = 0, set[Member](), needs(graph)
+        refusal, patience = None, 0.0
         while True:
+            if refusal is not None and not self._elsewhere(name, tried, needed, patience, cancel):
+                raise refusal
             with self._place(name, resume.url if resume else None, cancel, needed, tried) as member:
                 try:
                     result = member.instance.run(
@@ -187,8 +190,8 @@ class Environments:
                     if isinstance(error, Lacking):
                         member.lacked(error.what, str(error))
                     tried.add(member)
-                    if not self._elsewhere(name, tried, needed):
-                        raise
+                    # One that comes back gets work again so many seconds after it failed last.
+                    refusal, patience = error, time.monotonic() + 2 * self._settings.fault_seconds
                 else:
                     member.succeeded()
                     return result
@@ -255,10 +258,21 @@ class Environments:
         with self._condition:
             self._condition.notify_all()
 
-    def _elsewhere(self, name: str, tried: Set[Member], needed: frozenset[str]) -> bool:
-        """Whether there is an instance that may do what the tried ones could not."""
-        others = (member for member in self._environment(name).members if member not in tried)
-        return any(member.is_well() and not member.lacks(needed) for member in others)
+    def _elsewhere(
+        self, name: str, tried: Set[Member], needed: frozenset[str], until: float, cancel: Cancel | None
+    ) -> bool:
+        """Whether there is an instance that may do what the tried ones could not; one that is away may come back."""
+        while True:
+            if cancel is not None:
+                cancel.raise_if_set()
+            others = [member for member in self._environment(name).members if member not in tried]
+            able = [member for member in others if not member.draining and not member.lacks(needed)]
+            if any(member.is_well() for member in able):
+                return True
+            if not able or time.monotonic() > until:
+                return False
+            with self._condition:
+                self._condition.wait(_WAIT_SLICE)
 
     @contextmanager
     def _place(
