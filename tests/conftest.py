@@ -92,6 +92,7 @@ UNTRACED = (
     "cli/test_real.py",
     "comfyui/test_environments.py",
     "comfyui/test_latch.py",
+    "consumer/test_comfy.py",
     "consumer/test_killing.py",
     "faces/builtin/test_analyser.py",
     "faces/builtin/test_tracker.py",
@@ -102,17 +103,23 @@ UNTRACED = (
     "jobs/test_kill.py",
     "jobs/test_media.py",
     "media/test_join.py",
+    "pipeline/test_adopting.py",
+    "pipeline/test_mapped.py",
     "pipeline/test_model_runs.py",
     "pipeline/test_parity.py",
     "pipeline/test_parts.py",
     "pipeline/test_parts_of_faces.py",
+    "pipeline/test_policy.py",
+    "pipeline/test_provenance.py",
     "pipeline/test_repeatable.py",
     "pipeline/test_resume.py",
     "pipeline/test_scout.py",
+    "pipeline/test_video.py",
     "processors/neural_swap/test_family.py",
     "processors/test_anonymized_video.py",
     "processors/test_golden_faces.py",
     "processors/test_golden_frames.py",
+    "server/gateway/test_comfyui_tasks.py",
     "server/gateway/test_contract.py",
     "server/routes/test_benchmark.py",
     "server/test_auth.py",
@@ -129,6 +136,8 @@ UNTRACED = (
     "service/test_remote_engine.py",
     "service/test_words.py",
     "service/test_worker.py",
+    "studio/test_composing.py",
+    "studio/test_keys.py",
     "studio/test_pages.py",
     "studio/test_workbench.py",
 )
@@ -188,12 +197,24 @@ def _import_all() -> None:
 LONGEST = (
     "studio/test_pages.py",
     "studio/test_workbench.py",
+    "studio/test_composing.py",
+    "studio/test_keys.py",
     "service/test_chaos.py",
-    "consumer/test_killing.py",
     "service/test_worker.py",
+    "pipeline/test_parity.py",
+    "consumer/test_killing.py",
+    "cli/test_real.py",
+    "jobs/test_kill.py",
+    "service/test_comfy_steps.py",
+    "comfyui/test_instance.py",
     "server/test_schemathesis.py",
+    "cli/test_facefusion_cli.py",
+    "server/test_serving.py",
+    "media/test_join.py",
+    "pipeline/test_parts.py",
 )
-"""Begun first, so that at the end no process works on one of them while the others have nothing to do."""
+"""Begun first and in this order, so that at the end no process works on one of them while the others have nothing to
+do; those of the studio one after the other, since they share a browser."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -201,7 +222,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _where(item).startswith(WITH_PROCESSES):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
-    items.sort(key=lambda item: _where(item) not in LONGEST)
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(_where(item), len(places)))
 
 
 def _where(item: pytest.Item) -> str:
