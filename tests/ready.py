@@ -22,9 +22,11 @@ Migrate = Callable[["Database"], None]
 
 @contextmanager
 def shortcuts(folder: Path) -> Iterator[None]:
-    """Within it, new SQLite files are copies of one, and HTTP clients read the certificates of the machine once.
+    """Within it, new SQLite files are copies of one, HTTP clients read the certificates of the machine once, and files
+    are not waited for until they would outlast a loss of power.
 
-    Either takes a client or a service longer than all the rest of its start. ``folder`` is for the template.
+    Either of the first two takes a client or a service longer than all the rest of its start. ``folder`` is for the
+    template.
     """
     import httpcore2
 
@@ -32,7 +34,11 @@ def shortcuts(folder: Path) -> Iterator[None]:
 
     contexts = cache(httpcore2.default_ssl_context)
     ready = copying(migrate, folder / "template.db")
-    with patch("mien.db.migrate.migrate", ready), patch("httpcore2.default_ssl_context", contexts):
+    with (
+        patch("mien.db.migrate.migrate", ready),
+        patch("httpcore2.default_ssl_context", contexts),
+        patch("os.fsync", lambda descriptor: None),
+    ):
         yield
 
 
