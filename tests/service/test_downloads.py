@@ -153,3 +153,12 @@ def test_a_name_is_a_model_or_a_processor_that_stands_for_its_own() -> None:
     assert set(found) - {"nothing"} <= set(store.catalogue)
     assert wanted([], store) == []
     assert wanted(["face_debugger"], store) == []  # it needs none
+
+
+def test_the_progress_of_files_side_by_side_never_goes_backwards(place: Place) -> None:
+    for name in MODELS:
+        place.hub.add(f"{GITHUB}{name}.onnx", BODY, piece=1 << 12)
+    place.run(place.begin(list(MODELS)))
+    done = [data["done"] for data in place.told("progress")]
+    assert done == sorted(done)
+    assert done[-1] == 3 * len(BODY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,14 +59,17 @@ class _Meter:
         self._attempt = attempt
         self._step, self._steps = step, steps
         self._files: dict[str, Download] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, download: Download) -> None:
         self._attempt.cancel.raise_if_set()
-        self._files[download.name] = download
-        files = tuple(self._files.values())
-        done = sum(file.done for file in files)
-        total = sum(file.total or file.done for file in files)
-        self._attempt.report(Progress("models", done, total, message=download.name), self._step, self._steps)
+        with self._lock:  # an older sum told after a newer one would go backwards
+            self._files[download.name] = download
+            files = self._files.values()
+            done = sum(file.done for file in files)
+            total = sum(file.total or file.done for file in files)
+            progress = Progress("models", done, total, message=download.name)
+            self._attempt.report(progress, self._step, self._steps)
 
 
 def wanted(names: Iterable[str], store: ModelStore) -> list[str]:
