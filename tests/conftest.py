@@ -214,7 +214,7 @@ LONGEST = (
     "pipeline/test_parts.py",
 )
 """Begun first and in this order, so that at the end no process works on one of them while the others have nothing to
-do; those of the studio one after the other, since they share a browser."""
+do; those of the studio one after the other, since their browser is begun once."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

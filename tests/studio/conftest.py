@@ -105,11 +105,14 @@ def comfy() -> Iterator[FakeComfyUI]:
         yield comfy
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def address(
     builtin_store: ModelStore, hub: Hub, comfy: FakeComfyUI, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Where a service of its own, with its own models, listens."""
+    """Where a service of its own, with its own models, listens.
+
+    One for each file: results of other tests would be offered beside what a test looks for.
+    """
     folder = tmp_path_factory.mktemp("service")
     models = folder / "cache" / "models"
     models.mkdir(parents=True)
