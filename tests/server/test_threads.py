@@ -13,7 +13,7 @@ from mien.server.threads import LOOKS, QUERIES, WAITING, Threads, threads_of
 
 
 class Gate:
-    """Work that takes until the gate is opened, and tells how much of it goes on at once."""
+    """Work that takes until the gate is opened, at the latest behind the block; tells how much goes on at once."""
 
     def __init__(self) -> None:
         self.begun, self.most, self.now = 0, 0, 0
@@ -25,13 +25,19 @@ class Gate:
             self.begun += 1
             self.now += 1
             self.most = max(self.most, self.now)
-        assert self._open.wait(60)
+        assert self._open.wait(120)
         with self._lock:
             self.now -= 1
         return "done"
 
     def open(self) -> None:
         self._open.set()
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.open()
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -49,15 +55,15 @@ def run(test: Callable[[Threads], Awaitable[Any]]) -> None:
 
 def test_few_use_the_face_engine_and_only_so_many_wait_for_it() -> None:
     async def test(threads: Threads) -> None:
-        gate = Gate()
-        looks = [asyncio.create_task(threads.look(gate)) for _ in range(LOOKS + WAITING)]
-        await until(lambda: threads._looks.statistics().tasks_waiting == WAITING and gate.begun == LOOKS)
-        with pytest.raises(NotReady, match="Too many pictures are being looked at") as caught:
-            await threads.look(gate)
-        assert caught.value.retry_after == 2
-        gate.open()
-        assert await asyncio.gather(*looks) == ["done"] * (LOOKS + WAITING)
-        assert (gate.begun, gate.most) == (LOOKS + WAITING, LOOKS)
+        with Gate() as gate:
+            looks = [asyncio.create_task(threads.look(gate)) for _ in range(LOOKS + WAITING)]
+            await until(lambda: threads._looks.statistics().tasks_waiting == WAITING and gate.begun == LOOKS)
+            with pytest.raises(NotReady, match="Too many pictures are being looked at") as caught:
+                await asyncio.wait_for(threads.look(gate), 60)
+            assert caught.value.retry_after == 2
+            gate.open()
+            assert await asyncio.gather(*looks) == ["done"] * (LOOKS + WAITING)
+            assert (gate.begun, gate.most) == (LOOKS + WAITING, LOOKS)
         assert await threads.look(lambda: 5) == 5
 
     run(test)
@@ -65,29 +71,29 @@ def test_few_use_the_face_engine_and_only_so_many_wait_for_it() -> None:
 
 def test_whoever_goes_away_makes_room_for_another() -> None:
     async def test(threads: Threads) -> None:
-        gate = Gate()
-        looks = [asyncio.create_task(threads.look(gate)) for _ in range(LOOKS + WAITING)]
-        await until(lambda: threads._looks.statistics().tasks_waiting == WAITING and gate.begun == LOOKS)
-        looks.pop().cancel()
-        await until(lambda: threads._looks.statistics().tasks_waiting == WAITING - 1)
-        looks.append(asyncio.create_task(threads.look(gate)))
-        gate.open()
-        assert await asyncio.gather(*looks) == ["done"] * (LOOKS + WAITING)
+        with Gate() as gate:
+            looks = [asyncio.create_task(threads.look(gate)) for _ in range(LOOKS + WAITING)]
+            await until(lambda: threads._looks.statistics().tasks_waiting == WAITING and gate.begun == LOOKS)
+            looks.pop().cancel()
+            await until(lambda: threads._looks.statistics().tasks_waiting == WAITING - 1)
+            looks.append(asyncio.create_task(threads.look(gate)))
+            gate.open()
+            assert await asyncio.gather(*looks) == ["done"] * (LOOKS + WAITING)
 
     run(test)
 
 
 def test_nothing_else_waits_for_the_face_engine() -> None:
     async def test(threads: Threads) -> None:
-        looks, questions = Gate(), Gate()
-        tasks = [asyncio.create_task(threads.look(looks)) for _ in range(LOOKS)]
-        tasks += [asyncio.create_task(threads.ask(questions)) for _ in range(3 * QUERIES)]
-        await until(lambda: (looks.begun, questions.begun) == (LOOKS, QUERIES))
-        assert await threads.work(lambda: "beside") == "beside"
-        looks.open()
-        questions.open()
-        await asyncio.gather(*tasks)
-        assert (questions.begun, questions.most) == (3 * QUERIES, QUERIES)
+        with Gate() as looks, Gate() as questions:
+            tasks = [asyncio.create_task(threads.look(looks)) for _ in range(LOOKS)]
+            tasks += [asyncio.create_task(threads.ask(questions)) for _ in range(3 * QUERIES)]
+            await until(lambda: (looks.begun, questions.begun) == (LOOKS, QUERIES))
+            assert await asyncio.wait_for(threads.work(lambda: "beside"), 60) == "beside"
+            looks.open()
+            questions.open()
+            await asyncio.gather(*tasks)
+            assert (questions.begun, questions.most) == (3 * QUERIES, QUERIES)
 
     run(test)
 
