@@ -52,8 +52,12 @@ def test_a_storage_that_does_not_work_is_told(
     assert gateway.http.get("/api/status").json()["storage"] == "error"
 
 
-def test_everybody_is_told_of_tasks_of_their_own(tmp_path: Path) -> None:
+def test_everybody_is_told_of_tasks_of_their_own_and_who_administers_of_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = {"environment": "comfyui", "url": "http://10.0.0.7:8188", "state": "busy"}
     with served(tmp_path, works=False, auth="on") as place:
+        monkeypatch.setattr(place.service.gateway, "instances", lambda: [instance])
         keys = {
             name: Gateway(place, place.service.keys.create(name, scopes).token)
             for name, scopes in {"anna": ("submit", "read"), "admin": ("admin",)}.items()
@@ -66,6 +70,10 @@ def test_everybody_is_told_of_tasks_of_their_own(tmp_path: Path) -> None:
         assert found["anna"]["queue_length"] == 1
         assert found["admin"]["unserved"] == [{"environment": "comfyui:one", "waiting": 3}]
         assert found["admin"]["queue_length"] == 3
+        assert [(answer["comfyui"], answer["instances"]) for answer in found.values()] == [
+            ("connected", []),
+            ("connected", [instance]),
+        ]
         # Who may not read learns nothing but that there is somebody.
         blind = Gateway(place, place.service.keys.create("blind", ("submit",)).token)
         assert code_of(blind.http.get("/api/status")) == (403, "forbidden")
