@@ -7,9 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mien.db import Database
-from mien.jobs.database import DatabaseStore
-from mien.service.events import KEPT_PROGRESS, Events
-from tests.service.workplaces import new_job
+from mien.service.events import KEPT_PROGRESS, LATE, Events, Tail
 
 
 @pytest.fixture
@@ -24,7 +22,7 @@ def test_events_come_in_order_behind_the_last_one_that_was_seen(events: Events) 
     found = events.since("a")
     assert [event.data["text"] for event in found] == ["0", "1", "2", "3"]
     assert [event.data["text"] for event in events.since("a", found[1].id)] == ["2", "3"]
-    assert events.last() == events.since("b")[0].id
+    assert events.last(2) == [events.since("b")[0].id, found[3].id]
 
 
 @pytest.mark.parametrize("same_process", [True, False])
@@ -38,14 +36,50 @@ def test_who_waits_is_told(events: Events, database: Database, same_process: boo
     assert events.wait("a", event.id, 0.05) == []
 
 
-def test_what_concerns_an_owner_is_found(events: Events, database: Database) -> None:
-    store = DatabaseStore(database)
-    store.insert([new_job("a", {}, owner="anna"), new_job("b", {}, owner="bert")])
-    for job in ("a", "b", "a"):
+def test_each_event_is_told_once_from_the_beginning_of_a_look(events: Events) -> None:
+    events.append("old", "notice", {})
+    tail = events.tail()
+    assert tail.changed(0) == []
+    for job in ("b", "a", "b"):
         events.append(job, "notice", {})
-    assert events.changed("anna", 0, 0) == (["a"], events.since("a")[-1].id)
-    assert events.changed(None, 0, 0) == (["b", "a"], events.last())
-    assert events.changed("anna", events.last(), 0)[0] == []
+    assert tail.changed(0) == ["b", "a"]
+    assert tail.changed(0) == []
+    timer = threading.Timer(0.2, lambda: events.append("later", "notice", {}))
+    timer.start()
+    assert tail.changed(30) == ["later"]
+    timer.join()
+
+
+def test_an_event_whose_transaction_ends_after_that_of_a_later_one_is_not_missed(
+    events: Events, database: Database
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite lets one transaction write at a time")
+    tail = events.tail()
+    with database.begin() as slow:
+        events.append("slow", "status", {}, slow)
+        events.append("quick", "status", {})
+        assert tail.changed(30) == ["quick"]
+    assert tail.changed(30) == ["slow"]
+    with database.begin() as slow:
+        events.append("slow", "status", {}, slow)
+        events.append("quick", "status", {})
+        begun = events.tail()
+    assert begun.changed(30) == ["slow"]
+
+
+def test_what_was_told_long_ago_is_not_looked_at_again(events: Events) -> None:
+    moment = 0.0
+    tail = Tail(events, lambda: moment)
+    for _ in range(3):
+        events.append("a", "notice", {})
+        assert tail.changed(0) == ["a"]
+        assert tail.changed(0) == []
+        moment += LATE + 1
+    asked: list[int] = []
+    behind, events.behind = events.behind, lambda id: asked.append(id) or behind(id)  # type: ignore[method-assign, func-returns-value]
+    assert tail.changed(0) == []
+    assert asked == [events.last(1)[0] - 1]
 
 
 def test_old_progress_goes_and_the_rest_stays(events: Events) -> None:

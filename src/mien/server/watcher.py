@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,8 +15,10 @@ from mien.errors import DatabaseUnavailable, NotReady, RateLimited
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from mien.service.events import Events
+    from mien.service.events import Events, Tail
     from mien.service.service import Service
+
+T = TypeVar("T")
 
 ASK: Final = 1.0
 """Longest time in seconds that one question to the database takes."""
@@ -90,22 +93,21 @@ class Watcher:
 
     async def _ask(self) -> None:
         """Ask until nobody watches."""
-        after: int | None = None
+        tail: Tail | None = None
         while self._open:
             try:
-                after = await self._look(after)
+                if tail is None:
+                    tail = await self._thread_of(self._events.tail)
+                ids = await self._thread_of(partial(tail.changed, ASK))
             except DatabaseUnavailable:
                 await asyncio.sleep(ASK)
+                continue
+            if ids:
+                for subscription in list(self._open):
+                    subscription.note(ids)
 
-    async def _look(self, after: int | None) -> int:
-        def ask() -> tuple[list[str], int]:
-            return ([], self._events.last()) if after is None else self._events.changed(None, after, ASK)
-
-        ids, newest = await anyio.to_thread.run_sync(ask, limiter=self._thread, abandon_on_cancel=True)
-        if ids:
-            for subscription in list(self._open):
-                subscription.note(ids)
-        return newest
+    async def _thread_of(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._thread, abandon_on_cancel=True)
 
 
 def watcher_of(app: Starlette, service: Service) -> Watcher:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -18,6 +18,10 @@ EventType: TypeAlias = Literal["status", "step", "progress", "notice", "preview"
 
 POLL: Final = 0.25
 """Seconds between two looks for what other processes wrote."""
+LATE: Final = 5.0
+"""Seconds after which no event is seen any more whose number was passed."""
+RECENT: Final = 1000
+"""Newest events that may have been passed by others when one begins to look."""
 KEPT_PROGRESS: Final = 200
 """Progress events of one job that are kept."""
 
@@ -86,17 +90,11 @@ class Events:
             left = deadline - time.monotonic()
             if left <= 0:
                 return []
-            with self._news:
-                self._news.wait(min(left, POLL))
+            self.sleep(left)
 
-    def last(self) -> int:
-        """The id of the newest event of all; 0 when there is none."""
-        import sqlalchemy as sa
-
-        from mien.db.tables import job_events
-
-        with self._database.read() as connection:
-            return connection.execute(sa.select(sa.func.max(job_events.c.id))).scalar_one() or 0
+    def tail(self) -> Tail:
+        """All events from now on."""
+        return Tail(self)
 
     def newest(self, job: str) -> int:
         """The id of the newest event of a job; 0 when there is none."""
@@ -108,20 +106,30 @@ class Events:
         with self._database.read() as connection:
             return connection.execute(query).scalar_one() or 0
 
-    def changed(self, owner: str | None, after: int, timeout: float) -> tuple[list[str], int]:
-        """The jobs of an owner (None: of anybody) that something happened to behind that event, and the newest event.
+    def behind(self, id: int) -> list[tuple[int, str]]:
+        """Numbers and jobs of all events with higher numbers, the lowest first."""
+        import sqlalchemy as sa
 
-        Waits up to ``timeout`` seconds for the first one.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            ids, newest = self._changed(owner, after)
-            left = deadline - time.monotonic()
-            if ids or left <= 0:
-                return ids, newest
-            after = newest
-            with self._news:
-                self._news.wait(min(left, POLL))
+        from mien.db.tables import job_events
+
+        query = sa.select(job_events.c.id, job_events.c.job).where(job_events.c.id > id)
+        with self._database.read() as connection:
+            return [(row.id, row.job) for row in connection.execute(query.order_by(job_events.c.id))]
+
+    def last(self, count: int) -> list[int]:
+        """The numbers of the newest events."""
+        import sqlalchemy as sa
+
+        from mien.db.tables import job_events
+
+        query = sa.select(job_events.c.id).order_by(job_events.c.id.desc()).limit(count)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until there may be news, at most so long."""
+        with self._news:
+            self._news.wait(min(seconds, POLL))
 
     def prune(self, job: str) -> None:
         """Remove old progress events of a job."""
@@ -135,18 +143,38 @@ class Events:
         with self._database.begin() as connection:
             connection.execute(sa.delete(job_events).where(own, job_events.c.id < oldest_kept))
 
-    def _changed(self, owner: str | None, after: int) -> tuple[list[str], int]:
-        import sqlalchemy as sa
 
-        from mien.db.tables import job_events, jobs
+class Tail:
+    """All events as they come to be seen, for one who asks again and again.
 
-        newest = sa.func.max(job_events.c.id)
-        query = sa.select(job_events.c.job, newest).where(job_events.c.id > after).group_by(job_events.c.job)
-        if owner is not None:
-            query = query.join(jobs, jobs.c.id == job_events.c.job).where(jobs.c.owner == owner)
-        with self._database.read() as connection:
-            found = connection.execute(query.order_by(newest)).all()
-        return [job for job, _ in found], max([after, *(id for _, id in found)])
+    Events get their numbers before their transactions end, so that one may be seen after another with a higher
+    number. Those of the last ``LATE`` seconds are therefore looked at again.
+    """
+
+    def __init__(self, events: Events, clock: Callable[[], float] = time.monotonic) -> None:
+        """From now on. Raises DatabaseUnavailable."""
+        self._events = events
+        self._clock = clock
+        self._seen = dict.fromkeys(events.last(RECENT), clock())
+        self._floor = min(self._seen, default=1) - 1
+
+    def changed(self, timeout: float) -> list[str]:
+        """The jobs that something happened to since, after up to ``timeout`` seconds. Raises DatabaseUnavailable."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = self._new()
+            left = deadline - time.monotonic()
+            if found or left <= 0:
+                return found
+            self._events.sleep(left)
+
+    def _new(self) -> list[str]:
+        moment = self._clock()
+        new = {id: job for id, job in self._events.behind(self._floor) if id not in self._seen}
+        self._seen |= dict.fromkeys(new, moment)
+        self._floor = max([self._floor, *(id for id, at in self._seen.items() if at < moment - LATE)])
+        self._seen = {id: at for id, at in self._seen.items() if id > self._floor}
+        return list(dict.fromkeys(new.values()))
 
 
 @cache
