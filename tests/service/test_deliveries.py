@@ -299,10 +299,11 @@ def test_the_log_goes_from_the_newest_to_the_oldest(
         seen += page
     assert [item.id for item in seen] == ids[::-1]
     assert cursor is None
+    for wrong in ("x", ":", "x:dlv", "1:\0", "1:a b"):
+        with pytest.raises(OptionError, match="cursor"):
+            deliveries.page("ann", webhook.id, wrong)
     assert len(deliveries.page("ann")[0]) == 6
     assert deliveries.page("bob") == ([], None)
-    with pytest.raises(OptionError):
-        deliveries.page("ann", None, "x")
     for call in (deliveries.get, deliveries.redeliver):
         with pytest.raises(NotFound):
             call(ids[0], "bob")

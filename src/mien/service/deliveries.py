@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ AT_ONCE: Final = 8
 IDLE: Final = 1.0
 """Seconds between two looks for something to deliver."""
 
+_ID: Final = re.compile(r"[A-Za-z0-9_]{1,80}")
 _GONE: Final = 410
 _GONE_SAID: Final = "The address answered with status 410, so its webhook was switched off."
 
@@ -313,7 +315,7 @@ def _as_record(attempt: Attempt) -> dict[str, Any]:
 def _cursor(text: str) -> tuple[float, str]:
     moment, colon, id = text.partition(":")
     try:
-        if colon:
+        if colon and _ID.fullmatch(id):
             return float(moment), id
     except ValueError:
         pass

@@ -231,7 +231,7 @@ class Tasks:
         return found
 
     def queue_length(self, owner: str | None) -> int:
-        """How many tasks wait."""
+        """How many jobs wait, tasks among them."""
         return self.store.counts(owner).get("queued", 0)
 
     def _by_hand(self, row: JobRow, change: states.Change, **columns: Any) -> JobRow:

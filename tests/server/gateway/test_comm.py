@@ -57,6 +57,19 @@ def test_failures_that_may_go_away_are_given_out_again(gateway: Gateway) -> None
     assert gateway.report("fail", again, error="busy", give_back=True).json()["data"]["status"] == "PENDING"
 
 
+def test_a_task_whose_workflow_the_operator_took_away_fails_and_the_next_one_is_given_out(
+    gateway: Gateway, idle: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = gateway.create("basic_generation", PAINT).json()["taskId"]
+    following = gateway.create("image_upscale", {"image_url": SWAP["source_url"]}).json()["taskId"]
+    monkeypatch.delitem(idle.service.workflows._found, "basic_generation")
+    assert gateway.fetch("comm")["taskId"] == following
+    assert gateway.fetch("comm") is None
+    found = gateway.task(asked)
+    assert found["status"] == "FAILED"
+    assert "no workflow basic_generation" in found["task"]["error"]
+
+
 def test_tasks_come_by_priority_then_age(gateway: Gateway) -> None:
     ids = [
         gateway.create("basic_generation", PAINT, priority=level).json()["taskId"] for level in (5, 9, 5, 0)

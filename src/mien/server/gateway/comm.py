@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
-from mien.errors import Canceled, InputError, JobBusy, OptionError, RemoteFailed, TryLater
+from mien.errors import Canceled, InputError, JobBusy, OptionError, RemoteFailed, TryLater, WorkflowInvalid
 from mien.jobs.job import Failure
 from mien.jobs.rows import JobRow
 from mien.server.deps import ServiceDep, Worker
@@ -57,18 +57,17 @@ def fetch_task(
     """Take the task that is due next. Without a sign of life it is given to another when its lease is over."""
     served = [place for name in _environments(environment) for place in SERVED[name]]
     name = f"{worker or 'consumer'} ({caller.key_id or 'no key'})"
-    lent = service.gateway.leases.take(served, name, None, lease_seconds)
-    if lent is None:
-        return TaskFetched(data=None, message="There is no task.")
-    response.headers["X-Lease-Token"] = lent.token
-    fetched = FetchedTask.model_validate(
-        {
-            **as_lent(service, lent.row, request),
-            "lease_token": lent.token,
-            "lease_expires_at": iso(lent.until),
-        }
-    )
-    return TaskFetched(data=fetched, message="Here is a task.")
+    leases = service.gateway.leases
+    while (lent := leases.take(served, name, None, lease_seconds)) is not None:
+        try:
+            words = as_lent(service, lent.row, request)
+        except WorkflowInvalid as error:  # the operator took it away; nobody can do the task any more
+            leases.fail(lent.row.id, lent.token, error, again=False)
+            continue
+        response.headers["X-Lease-Token"] = lent.token
+        held = {"lease_token": lent.token, "lease_expires_at": iso(lent.until)}
+        return TaskFetched(data=FetchedTask.model_validate({**words, **held}), message="Here is a task.")
+    return TaskFetched(data=None, message="There is no task.")
 
 
 @router.get(
