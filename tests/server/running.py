@@ -1,10 +1,15 @@
-"""A server of its own for a test: a real one, on a port of this machine."""
+"""Servers of their own for a test: real ones, on a port of this machine."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -32,3 +37,29 @@ def running(app: Any, port: int = 0) -> Iterator[httpx2.Client]:
     finally:
         server.should_exit = True
         thread.join(60)
+
+
+@contextmanager
+def command(folder: Path, *words: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A ``mien`` command that serves, which writes its log to ``log`` in a folder, and its address."""
+    environment = {
+        **os.environ,
+        "MIEN_DATA_DIR": str(folder / "data"),
+        "MIEN_SHUTDOWN_SECONDS": "5",
+        **variables,
+    }
+    arguments = [sys.executable, "-m", "mien", *words, "--port", "0", "--json"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+    assert process.stdout is not None
+    try:
+        text = ""
+        while not text.rstrip().endswith("}"):
+            line = process.stdout.readline()
+            assert line, (folder / "log").read_text()[-2000:]
+            text += line
+        yield process, json.loads(text)["address"]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

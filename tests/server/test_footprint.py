@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import struct
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.server.running import command
 from tests.server.served import face_png
 
 MEDIA = {"numpy", "cv2", "av"}
@@ -26,24 +24,11 @@ MEGABYTE = 1 << 20
 @contextmanager
 def _api(folder: Path) -> Iterator[tuple[int, httpx2.Client]]:
     """A process that serves, which lists in ``log`` what it imports, and a client of it."""
-    environment = {**os.environ, "MIEN_DATA_DIR": str(folder / "data"), "PYTHONPROFILEIMPORTTIME": "1"}
-    command = [sys.executable, "-m", "mien", "api", "--port", "0", "--json"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        text = ""
-        while not text.rstrip().endswith("}"):
-            line = process.stdout.readline()
-            assert line, (folder / "log").read_text()[-2000:]
-            text += line
-        address = f"{json.loads(text)['address']}/api/v1"
-        with httpx2.Client(base_url=address, timeout=120, trust_env=False) as client:
-            yield process.pid, client
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    with (
+        command(folder, "api", PYTHONPROFILEIMPORTTIME="1") as (process, address),
+        httpx2.Client(base_url=f"{address}/api/v1", timeout=120, trust_env=False) as client,
+    ):
+        yield process.pid, client
 
 
 def _loaded(folder: Path) -> set[str]:

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +15,7 @@ import websockets.sync.client
 
 from mien.server import serving
 from mien.server.serving import AddressRefused, address_of, listen
+from tests.server.running import command
 
 PATIENCE = 60.0
 
@@ -43,30 +41,9 @@ def test_the_address_is_one_that_a_browser_takes() -> None:
         assert address_of(sock).startswith("http://localhost:")
 
 
-@contextmanager
-def _process(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A ``mien`` command that serves, and its address."""
-    environment = {**os.environ, "MIEN_DATA_DIR": str(folder / "data"), "MIEN_SHUTDOWN_SECONDS": "5"}
-    command = [sys.executable, "-m", "mien", *words, "--port", "0", "--json"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        text = ""
-        while not text.rstrip().endswith("}"):
-            line = process.stdout.readline()
-            assert line, (folder / "log").read_text()
-            text += line
-        yield process, json.loads(text)["address"]
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    with _process(tmp_path, "api") as (process, address):
+    with command(tmp_path, "api") as (process, address):
         assert httpx2.get(f"{address}/readyz", timeout=60).text == "ok\n"
         process.send_signal(number)
         assert process.wait(PATIENCE) == 0
@@ -74,7 +51,7 @@ def test_a_signal_ends_the_server_in_order(tmp_path: Path, number: signal.Signal
 
 
 def test_serve_runs_a_worker_that_ends_with_it_however_it_ends(tmp_path: Path) -> None:
-    with _process(tmp_path, "serve") as (process, address):
+    with command(tmp_path, "serve") as (process, address):
         worker = _worker(address)
         process.kill()
         process.wait()
@@ -82,7 +59,7 @@ def test_serve_runs_a_worker_that_ends_with_it_however_it_ends(tmp_path: Path) -
 
 
 def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
-    with _process(tmp_path, "serve") as (process, address):
+    with command(tmp_path, "serve") as (process, address):
         first = _worker(address)
         os.kill(first, signal.SIGKILL)
         _wait(lambda: _worker(address) != first)

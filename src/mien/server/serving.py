@@ -181,7 +181,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header was read, before the body or behind it."""
-        self._keep(len(name) + len(value))
+        self._keep(len(name) + len(value) + len(b": \r\n"))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
