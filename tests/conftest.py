@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests import ready
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from mien.settings import Settings
 
 pytest_plugins = ["tests.databases"]
+
+# A slow machine is no failure, and the same code is tried with the same examples everywhere.
+hypothesis.settings.register_profile(
+    "mien", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("mien")
 
 BUILTIN = (
     "blazeface_short",
