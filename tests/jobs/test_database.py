@@ -60,6 +60,16 @@ def test_a_run_that_lives_keeps_its_job(database: Database) -> None:
             pass
 
 
+def test_what_is_told_of_new_jobs_is_what_was_stored(store: DatabaseStore) -> None:
+    many = {"owner": "anna", "kind": "workflow", "priority": 0, "environment": "comfyui", "workflow": "w"}
+    more = {"batch": "b", "request": {"metadata": {"a": [1, None]}}, "start_by": 1.5, "queue": "cpu"}
+    draft = NewJob(Job("draft", now(), steps=(STEP,)), expires_at=2.5)
+    told = store.insert([new("plain"), new("full", **many, **more), draft])
+    assert [row.id for row in told] == ["plain", "full", "draft"]
+    assert [row.seq for row in told] == sorted({row.seq for row in told})
+    assert list(told) == [store.row(row.id) for row in told]
+
+
 def test_jobs_of_the_service_are_not_those_of_commands(store: DatabaseStore) -> None:
     store.insert([new("job_1")])
     store.create("mine")
