@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from mien.errors import InputError, MienError, UnsupportedMedia, UploadTooLarge
 from mien.server.multipart import Form, FormLimits, FormParser, parse_form
-from mien.server.receiving import scratch_folder
 from mien.service.settings import ServiceSettings
+from tests.server.conftest import left
 
 LIMITS = FormLimits(file_bytes=2000, files=3, fields=5, field_bytes=100, fields_bytes=200)
 
@@ -143,15 +143,6 @@ def read(request: Request, settings: ServiceSettings, look: Callable[[Form], Any
             return look(form)
 
     return asyncio.run(run())
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> ServiceSettings:
-    return ServiceSettings(data_dir=tmp_path)
-
-
-def left(settings: ServiceSettings) -> list[Path]:
-    return list(scratch_folder(settings).iterdir())
 
 
 def test_a_request_is_read_into_scratch_files_that_go_with_it(here: ServiceSettings) -> None:

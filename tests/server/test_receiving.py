@@ -17,6 +17,7 @@ from mien.server import receiving
 from mien.server.receiving import PIECE, pump, receive_file, scratch_folder
 from mien.service.intake import Received
 from mien.service.settings import ServiceSettings
+from tests.server.conftest import left
 
 
 def request(chunks: Sequence[bytes], *, cut: bool = False) -> Request:
@@ -43,15 +44,6 @@ def receive(
             return received, received.path.read_bytes()
 
     return asyncio.run(run())
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> ServiceSettings:
-    return ServiceSettings(data_dir=tmp_path)
-
-
-def left(settings: ServiceSettings) -> list[Path]:
-    return list(scratch_folder(settings).iterdir())
 
 
 @settings(deadline=None, max_examples=50)
