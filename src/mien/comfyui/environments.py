@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from mien.comfyui.member import InstanceStatus, Member
 from mien.comfyui.refusals import InstanceFull, Lacking, needs
 from mien.comfyui.settings import ComfySettings, checked_url, shown_url
 from mien.comfyui.sharing import Fault, News
-from mien.errors import ComfyLost, ComfyUnreachable, OptionError, TimedOut, WorkflowInvalid
+from mien.errors import ComfyLost, ComfyUnreachable, MienError, OptionError, TimedOut, WorkflowInvalid
 from mien.pipeline.progress import Cancel
 
 DEFAULT: Final = "comfyui"
@@ -156,12 +156,10 @@ class Environments:
         that come back within ``settings.fault_seconds``. ``resume`` continues at the instance that it names. Raises
         what ``ComfyInstance.run`` raises, and TimedOut when no place becomes free in ``settings.start_seconds``.
         """
-        moved, tried, needed = 0, set[Member](), needs(graph)
-        refusal, patience = None, 0.0
+        moved, search = 0, _Search(needs(graph))
         while True:
-            if refusal is not None and not self._elsewhere(name, tried, needed, patience, cancel):
-                raise refusal
-            with self._place(name, resume.url if resume else None, cancel, needed, tried) as member:
+            self._check_elsewhere(name, search, cancel)
+            with self._place(name, resume.url if resume else None, cancel, search) as member:
                 try:
                     result = member.instance.run(
                         graph,
@@ -187,11 +185,8 @@ class Environments:
                         raise
                 except (Lacking, InstanceFull) as error:
                     # No fault of the instance, which goes on to do what it can: another may have what it lacks.
-                    if isinstance(error, Lacking):
-                        member.lacked(error.what, str(error))
-                    tried.add(member)
-                    # One that comes back gets work again so many seconds after it failed last.
-                    refusal, patience = error, time.monotonic() + 2 * self._settings.fault_seconds
+                    # One that comes back gets work again fault_seconds after it failed last.
+                    search.refused(member, error, 2 * self._settings.fault_seconds)
                 else:
                     member.succeeded()
                     return result
@@ -258,27 +253,22 @@ class Environments:
         with self._condition:
             self._condition.notify_all()
 
-    def _elsewhere(
-        self, name: str, tried: Set[Member], needed: frozenset[str], until: float, cancel: Cancel | None
-    ) -> bool:
-        """Whether there is an instance that may do what the tried ones could not; one that is away may come back."""
-        while True:
+    def _check_elsewhere(self, name: str, search: _Search, cancel: Cancel | None) -> None:
+        """Raise the refusal of a run unless another instance may do it; for one that is away it waits a while."""
+        while search.refusal is not None:
             if cancel is not None:
                 cancel.raise_if_set()
-            others = [member for member in self._environment(name).members if member not in tried]
-            able = [member for member in others if not member.draining and not member.lacks(needed)]
+            able = search.able(self._environment(name).members)
             if any(member.is_well() for member in able):
-                return True
-            if not able or time.monotonic() > until:
-                return False
+                return
+            if not able or time.monotonic() > search.until:
+                raise search.refusal
             with self._condition:
                 self._condition.wait(_WAIT_SLICE)
 
     @contextmanager
-    def _place(
-        self, name: str, url: str | None, cancel: Cancel | None, needed: frozenset[str], tried: Set[Member]
-    ) -> Iterator[Member]:
-        member = self._take(self._environment(name), url, cancel, needed, tried)
+    def _place(self, name: str, url: str | None, cancel: Cancel | None, search: _Search) -> Iterator[Member]:
+        member = self._take(self._environment(name), url, cancel, search)
         try:
             yield member
         finally:
@@ -291,8 +281,7 @@ class Environments:
         environment: _Environment,
         url: str | None,
         cancel: Cancel | None,
-        needed: frozenset[str],
-        tried: Set[Member],
+        search: _Search,
     ) -> Member:
         deadline = time.monotonic() + self._settings.start_seconds
         while True:
@@ -301,9 +290,7 @@ class Environments:
             with self._condition:
                 # A run that is there already needs no place: it has one.
                 resumed = [member for member in environment.members if member.instance.url == url]
-                free = resumed or [
-                    member for member in _fit(environment.members, needed, tried) if member.has_place()
-                ]
+                free = resumed or [member for member in search.fit(environment.members) if member.has_place()]
                 if free:
                     chosen = min(free, key=Member.load)
                     chosen.enter()
@@ -321,10 +308,31 @@ class Environments:
             self._ended.wait(self._settings.probe_seconds)
 
 
-def _fit(members: Sequence[Member], needed: frozenset[str], tried: Set[Member]) -> Sequence[Member]:
-    """Those that get work and may have all that is needed; all where there is none: one has to say what is missing."""
-    left = [member for member in members if member not in tried]
-    return [member for member in left if member.is_well() and not member.lacks(needed)] or left or members
+@dataclass
+class _Search:
+    """The search of one run for an instance that has what it needs."""
+
+    needed: frozenset[str]
+    tried: set[Member] = field(default_factory=set)
+    refusal: MienError | None = None
+    until: float = 0.0
+
+    def refused(self, member: Member, refusal: MienError, seconds: float) -> None:
+        """An instance cannot do the run; those that are away now are waited for so long."""
+        if isinstance(refusal, Lacking):
+            member.lacked(refusal.what, str(refusal))
+        self.tried.add(member)
+        self.refusal, self.until = refusal, time.monotonic() + seconds
+
+    def able(self, members: Sequence[Member]) -> list[Member]:
+        """Those that may have what the tried ones lack, also when they are away."""
+        left = (member for member in members if member not in self.tried)
+        return [member for member in left if not member.draining and not member.lacks(self.needed)]
+
+    def fit(self, members: Sequence[Member]) -> Sequence[Member]:
+        """Those that get work and may do it; all where there is none: one has to say what is missing."""
+        left = [member for member in members if member not in self.tried]
+        return [member for member in self.able(members) if member.is_well()] or left or members
 
 
 def environments_of(settings: ComfySettings) -> list[EnvironmentSettings]:
